@@ -1,0 +1,240 @@
+"""The exact Bayes-optimal learner of a toy world: the floor under every curve.
+
+EQ-BAYES-1:  p(target | D_S, prompt) = Σ_latents p(target | latents, prompt) · p(latents | D_S, prompt)
+
+The latents (lexicon, order, style, persona) are independent a priori and stay independent given what was
+seen, so the sum splits into four small ones:
+
+* lexicon, slot by slot: counting (no noise), or a sum over all V! permutations (word noise);
+* order: a sum over all orders, weighted by how probable the *prompt* is under each (it is evidence too);
+* style: Dirichlet habits integrate to (concentration + count) / (sum of these) — Pólya's urn;
+* persona: uniform until heard, then certain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metadialog_lite.turns import Turn
+from metadialog_lite.world.ambiguity import placeholder
+from metadialog_lite.world.generate import Meaning, World
+from metadialog_lite.world.spec import ACTS
+
+_REQUEST = ACTS.index("request")
+Floats = NDArray[np.float64]
+
+
+class BayesReference:
+    """Everything about a world that does not depend on a task.
+
+    Args:
+        world: the world whose generative process is inverted. Its knobs are taken as known.
+    """
+
+    def __init__(self, world: World):
+        self.world = world
+        slots = range(len(world.slots))
+        self.orders = list(permutations(slots))
+        self._masks = {  # (filled, asked) -> bit mask of the orders that ask for ``asked`` then
+            (filled, s): sum(1 << i for i, order in enumerate(self.orders)
+                             if next(x for x in order if not filled >> x & 1) == s)
+            for filled in range(world.full) for s in slots if not filled >> s & 1
+        }
+        self.every_order = (1 << len(self.orders)) - 1
+        self.persona_of = [  # [act][template] -> the persona facts it shows
+            [tuple({n for token in t if (n := placeholder(token)) in world.spec.persona}) for t in templates]
+            for templates in world.templates
+        ]
+        self._reach = [_reach(order, world) for order in self.orders]
+        self.asked = lru_cache(maxsize=None)(self._asked)
+        self.word_posterior = lru_cache(maxsize=65536)(self._word_posterior)
+
+    def posterior(self, support: Sequence[Turn]) -> Posterior:
+        """What the support turns (whole turns, in order, from a dialogue's start) say about the latents."""
+        return Posterior(self, support)
+
+    def _asked(self, alive: int, before: int, first: int, after: int) -> dict[int, float]:
+        """p(slot asked next | prompt, orders still possible).
+
+        The prompt is evidence: which slots are filled already (``before``) and which one the user answers
+        ``first`` is more probable under some orders. Weights follow ``_reach``: EQ-BAYES-2.
+        """
+        weights: dict[int, float] = {}
+        for i, order in enumerate(self.orders):
+            if alive >> i & 1 and (weight := self._prompt_weight(i, order, before, first, after)) > 0:
+                asked = next(s for s in order if not after >> s & 1)
+                weights[asked] = weights.get(asked, 0.0) + weight
+        total = sum(weights.values())
+        return {slot: weight / total for slot, weight in weights.items()}
+
+    def _prompt_weight(self, i: int, order: tuple[int, ...], before: int, first: int, after: int) -> float:
+        """EQ-BAYES-2: p(a uniformly chosen turn of a dialogue is this prompt | order), up to a common factor.
+
+        Σ_k p(k inform turns led to ``before``) · p(first mentioned | order) · Σ_r p(r more will follow) · E[1/length]
+        """
+        if before and next(s for s in order if not before >> s & 1) != first:
+            return 0.0
+        knobs, n = self.world.spec.knobs, len(order)
+        remaining = _rounds(n - after.bit_count(), knobs.volunteer)
+        weight = 0.0
+        for earlier, p_earlier in self._reach[i].get(before, {}).items():
+            for later, p_later in enumerate(remaining):
+                inverse_length = sum(
+                    p_greet * p_thank / (earlier + 1 + later + 1 + greet + thank)
+                    for greet, p_greet in ((0, 1 - knobs.greet), (1, knobs.greet))
+                    for thank, p_thank in ((0, 1 - knobs.thank), (1, knobs.thank))
+                )
+                weight += p_earlier * p_later * inverse_length
+        return weight
+
+    def _word_posterior(self, counts: tuple[tuple[int, ...], ...]) -> Floats:
+        """p(word w means value v | counts[w][v] = how often w was heard for v), under word noise ε > 0.
+
+        A lexicon π has log-likelihood λ · Σ_w counts[w][π(w)] + const, with λ = ln((1−ε)(V−1)/ε).
+        """
+        noise, size = self.world.spec.knobs.word_noise, len(counts)
+        lexicons = _lexicons(size)
+        weight = np.array(counts, dtype=np.float64)[np.arange(size), lexicons].sum(axis=1)
+        weight = np.exp((weight - weight.max()) * math.log((1 - noise) * (size - 1) / noise))
+        means = np.zeros((size, size))
+        for w in range(size):
+            means[w] = np.bincount(lexicons[:, w], weights=weight, minlength=size)
+        means /= weight.sum()
+        result: Floats = (1 - noise) * means + noise / (size - 1) * (1 - means)  # the heard word may be wrong
+        return result
+
+
+class Posterior:
+    """The posterior over a task's latents after some support turns, and its predictions for a query turn."""
+
+    def __init__(self, reference: BayesReference, support: Sequence[Turn]):
+        self.reference = reference
+        world = reference.world
+        self.alive = reference.every_order
+        self.counts = [[[0] * len(words) for _ in words] for words in world.words]  # [slot][word][value]
+        self.used = [[0] * len(templates) for templates in world.templates]  # [act][template]
+        self.known: dict[str, str] = {}  # persona facts heard
+        for turn in support:
+            self._observe(turn)
+
+    def _observe(self, turn: Turn) -> None:
+        m = _meaning(turn)
+        for slot, word, value in m.mentions:
+            self.counts[slot][word][value] += 1
+        if m.asked >= 0:
+            self.alive &= self.reference._masks[m.after, m.asked]
+        self.used[m.act][m.template] += 1
+        facts = self.reference.persona_of[m.act][m.template]
+        if facts and any(fact not in self.known for fact in facts):
+            shown = self.reference.world.templates[m.act][m.template]
+            if m.act == _REQUEST:  # {ask} may be several words
+                shown = self.reference.world.render(m.act, m.template, m.asked, {})
+            for token, word_ in zip(shown, turn.response, strict=True):
+                if (name := placeholder(token)) in self.reference.world.spec.persona and name is not None:
+                    self.known[name] = word_
+
+    def nll(self, turn: Turn) -> tuple[float, float, float]:
+        """−ln p of a query turn's (state, act, response), in nats, each given what stands before it. EQ-BAYES-1."""
+        m = _meaning(turn)
+        state = -sum(math.log(self._value(slot, word)[value]) for slot, word, value in m.mentions)
+        act = 0.0
+        if m.asked >= 0:
+            asked = self.reference.asked(self.alive, m.before, m.mentions[0][0], m.after)
+            act = -math.log(asked[m.asked])
+        response = -math.log(self._templates(m.act)[m.template])
+        for fact in self.reference.persona_of[m.act][m.template]:
+            if fact not in self.known:
+                response += math.log(len(self.reference.world.spec.persona[fact]))
+        return state, act, response
+
+    def predict(self, turn: Turn) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """The most probable state, act and response for a prompt; only the turn's prompt is read."""
+        world, m = self.reference.world, _meaning(turn)
+        state = list(turn.previous_state)
+        for slot, word, _ in m.mentions:
+            state[slot] = world.values[slot][int(np.argmax(self._value(slot, word)))]
+        act, asked = m.act, -1  # what the user did and which slots are filled decide the act …
+        if act == _REQUEST:  # … except for the slot that is asked for
+            chances = self.reference.asked(self.alive, m.before, m.mentions[0][0], m.after)
+            asked = max(sorted(chances), key=lambda slot: chances[slot])
+        template = int(np.argmax(self._templates(act)))
+        persona = {f"{{{k}}}": self.known.get(k, items[0]) for k, items in world.spec.persona.items()}
+        fill = persona | {f"{{{slot}}}": value for slot, value in zip(world.slots, state, strict=True)}
+        words = (ACTS[act], world.slots[asked]) if asked >= 0 else (ACTS[act],)
+        return tuple(state), words, world.render(act, template, asked, fill)
+
+    def lexicon(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Slot → heard word → value → probability that this value is meant."""
+        world = self.reference.world
+        return {slot: {word: dict(zip(world.values[s], map(float, self._value(s, w)), strict=True))
+                       for w, word in enumerate(world.words[s])} for s, slot in enumerate(world.slots)}
+
+    def _value(self, slot: int, word: int) -> Sequence[float]:
+        """p(intended value | heard word) for every value of the slot."""
+        counts = self.counts[slot]
+        if self.reference.world.spec.knobs.word_noise > 0:
+            row: Sequence[float] = self.reference.word_posterior(tuple(map(tuple, counts)))[word].tolist()
+            return row
+        if any(counts[word]):  # heard before: certain
+            return [float(c > 0) for c in counts[word]]
+        taken = [any(column) for column in zip(*counts, strict=True)]  # values that other words have
+        return [0.0 if t else 1.0 / (len(taken) - sum(taken)) for t in taken]
+
+    def _templates(self, act: int) -> list[float]:
+        """Pólya's urn: p(template) = (concentration + times used) / total."""
+        concentration, used = self.reference.world.spec.knobs.style, self.used[act]
+        total = concentration * len(used) + sum(used)
+        return [(concentration + n) / total for n in used]
+
+
+def _meaning(turn: Turn) -> Meaning:
+    if not isinstance(turn.meaning, Meaning):
+        raise ValueError("the Bayes reference knows toy-world turns only; this turn has no meaning attached")
+    return turn.meaning
+
+
+@cache
+def _lexicons(size: int) -> NDArray[np.intp]:
+    """All permutations of ``size`` values, [size!, size]: row π gives word w the value π[w]."""
+    return np.array(list(permutations(range(size))), dtype=np.intp)
+
+
+def _subsets(items: Sequence[int], rate: float) -> list[tuple[int, float]]:
+    """Bit masks of all subsets with their probability when each item is in with probability ``rate``."""
+    found = [(0, 1.0)]
+    for item in items:
+        found = [(m | 1 << item, p * rate) for m, p in found] + [(m, p * (1 - rate)) for m, p in found]
+    return [(m, p) for m, p in found if p > 0]
+
+
+def _reach(order: tuple[int, ...], world: World) -> dict[int, dict[int, float]]:
+    """Filled slots → number of inform turns → probability that a dialogue passes through there, given the order."""
+    reach: dict[int, dict[int, float]] = {0: {0: 1.0}}
+    for filled in range(world.full):  # a superset is a larger number, so this order is topological
+        missing = [s for s in order if not filled >> s & 1]
+        firsts = missing[:1] if filled else missing
+        for turns, p in list(reach.get(filled, {}).items()):
+            for first in firsts:
+                for more, q in _subsets([s for s in missing if s != first], world.spec.knobs.volunteer):
+                    row = reach.setdefault(filled | 1 << first | more, {})
+                    row[turns + 1] = row.get(turns + 1, 0.0) + p * q / len(firsts)
+    return reach
+
+
+def _rounds(missing: int, rate: float) -> list[float]:
+    """p(exactly r more inform turns) for r = 0, 1, …, when ``missing`` slots are still empty."""
+    if missing == 0:
+        return [1.0]
+    result = [0.0] * (missing + 1)
+    for mask, p in _subsets(range(missing - 1), rate):
+        for r, q in enumerate(_rounds(missing - 1 - mask.bit_count(), rate)):
+            result[r + 1] += p * q
+    return result
+
+
