@@ -102,7 +102,9 @@ def find_notebook(shipped: Path, asked: str) -> str:
     found = exact or starts
     if len(found) == 1:
         return found[0]
-    near = found or difflib.get_close_matches(wanted, stems.values(), n=3, cutoff=0.3) or sorted(stems.values())
+    if found:
+        raise CopyError(f"'{asked}' fits several notebooks: say {' or '.join(stems[name] for name in found)}")
+    near = difflib.get_close_matches(wanted, stems.values(), n=3, cutoff=0.3) or sorted(stems.values())
     raise CopyError(f"no notebook is called '{asked}'; did you mean {' or '.join(near)}?")
 
 
