@@ -1,0 +1,33 @@
+"""The course's families of meta-learners, behind one interface (:class:`~metadialog_lite.families.base.Learner`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metadialog_lite.episodes import Vocabulary
+from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
+from metadialog_lite.families.baselines import Prior
+from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, MetaSGD, Reptile
+from metadialog_lite.model import DialogueModel, ModelConfig
+
+__all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "make_learner"]
+
+LEARNERS: dict[str, type[Learner]] = {
+    learner.name: learner for learner in (MAML, FOMAML, Reptile, ANIL, MetaSGD, Prior)
+}
+
+
+def make_learner(
+    name: str, model_config: ModelConfig, vocabulary: Vocabulary, seed: int = 0, **options: Any
+) -> Learner:
+    """A new learner with its model initialised from ``seed``; ``options`` are its own (``inner_lr``, ...).
+
+    Raises ValueError for a name that is not in :data:`LEARNERS` or an option that the learner does not have.
+    """
+    if name not in LEARNERS:
+        raise ValueError(f"there is no learner {name!r}; there are: {', '.join(LEARNERS)}")
+    model = DialogueModel(model_config, seed)
+    try:
+        return LEARNERS[name](model, vocabulary, **options)
+    except TypeError as error:
+        raise ValueError(f"learner {name!r}: {error}") from error

@@ -1,0 +1,142 @@
+"""Meta-Optimization (元优化): theta' = theta - alpha * grad L, and what of it is meta-learned.
+
+    learner    what is meta-learned               how the outer gradient is taken
+    maml       theta_0 (and one rate per tensor)  exactly, through the inner steps
+    fomaml     theta_0                            inner gradients count as constants
+    reptile    theta_0                            theta_0 - theta', no derivative at all
+    anil       theta_0                            exactly, but only the head takes inner steps
+    meta_sgd   theta_0 and a rate per parameter   exactly
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from metadialog_lite.episodes import TurnBatch, Vocabulary
+from metadialog_lite.families.base import Learner, Phi, Rates, inner_step
+from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
+
+
+class MAML(Learner):
+    """MAML (Finn et al. 2017, arXiv 1703.03400): K gradient steps from a meta-learned theta_0.
+
+    inner_lr        alpha, in parameter units per (nats per turn)
+    inner_steps     K
+    learned_rates   also meta-learn one alpha for each tensor, starting at ``inner_lr``. It is a plain number without
+                    bounds, as in the Meta-SGD paper: a rate that turns negative is allowed, and seen in the panel.
+    """
+
+    name = "maml"
+    first_order = False
+
+    def __init__(
+        self,
+        model: DialogueModel,
+        vocabulary: Vocabulary,
+        inner_lr: float = 0.03,
+        inner_steps: int = 3,
+        learned_rates: bool = False,
+    ) -> None:
+        super().__init__(model, vocabulary)
+        if not 0 < inner_lr <= 10:
+            raise ValueError(f"inner_lr is {inner_lr}; it must be above 0 and at most 10 (start with 0.01 to 0.1)")
+        if not isinstance(inner_steps, int) or not 0 <= inner_steps <= 100:
+            raise ValueError(f"inner_steps is {inner_steps!r}; it must be a whole number from 0 to 100")
+        self.inner_lr, self.inner_steps = inner_lr, inner_steps
+        self.rates = nn.ParameterDict()
+        if learned_rates:
+            shapes = {name: self.rate_shape(value) for name, value in self.adapted(self.theta_0(self.phi())).items()}
+            self.rates.update({name: nn.Parameter(torch.full(s, inner_lr)) for name, s in shapes.items()})
+
+    def rate_shape(self, value: Tensor) -> torch.Size:
+        """Shape of the learned rate of a tensor: one number."""
+        return torch.Size(())
+
+    def adapted(self, theta: Theta) -> Theta:
+        """The part of theta that takes inner steps: here all of it."""
+        return theta
+
+    def prepare(self, theta: Theta) -> Theta:
+        """theta as the inner steps find it."""
+        return theta
+
+    def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
+        """alpha for every tensor that takes inner steps."""
+        return {name: phi.get(f"rates.{name}", self.inner_lr) for name in self.adapted(theta)}
+
+    def steps(self) -> int:
+        return self.inner_steps
+
+    def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
+        """theta' after K steps of EQ-MAML-1 on the support loss; theta_0 when the support is empty."""
+        theta = self.prepare(self.theta_0(phi, support))
+        rates = self.inner_rates(phi, theta)
+        if support.turns() == 0:
+            return theta
+        exact = torch.is_grad_enabled() and not self.first_order
+        for _ in range(self.inner_steps if steps is None else steps):
+            theta = inner_step(theta, rates, lambda now: self.support_loss(now, support), exact)
+        return theta
+
+
+class FOMAML(MAML):
+    """First-order MAML. EQ-FOMAML-1: d L_Q(theta') / d theta_0 is taken to be grad L_Q at theta'.
+
+    Inner gradients count as constants, so d theta' / d theta_0 = 1. Cheaper, and not the gradient of the outer loss.
+    """
+
+    name = "fomaml"
+    first_order = True
+
+
+class Reptile(MAML):
+    """Reptile (Nichol et al. 2018, arXiv 1803.02999): move theta_0 towards theta'. It needs no query."""
+
+    name = "reptile"
+    first_order = True
+
+    def task_gradient(self, phi: Phi, support: TurnBatch, query: TurnBatch) -> tuple[Phi, Tensor]:
+        """EQ-REPTILE-1: theta_0 - theta', averaged over the tasks, in the place of a gradient. Losses are for show."""
+        with torch.no_grad():
+            theta = self.adapt_theta(phi, support)
+            losses = self.query_losses(theta, query)
+            tasks = tuple(range(losses.dim() - 1))
+            gradient = {
+                name: value - theta[name[len("model.") :]].mean(tasks) if tasks else value - theta[name[len("model.") :]]
+                for name, value in phi.items()
+            }
+        return gradient, losses
+
+
+class ANIL(MAML):
+    """ANIL (Raghu et al. 2020, arXiv 1909.09157). EQ-ANIL-1: theta' = (body_0, head_0 - alpha * grad_head L).
+
+    The head is the output layer: the matrix that turns hidden states into scores of words, and its bias. Our model ties
+    that matrix to the input embedding; inner steps move the output side only (``untie_head``), the input side stays.
+    """
+
+    name = "anil"
+
+    def prepare(self, theta: Theta) -> Theta:
+        return untie_head(theta)
+
+    def adapted(self, theta: Theta) -> Theta:
+        return {name: untie_head(theta)[name] for name in HEAD}
+
+
+class MetaSGD(MAML):
+    """Meta-SGD (Li et al. 2017, arXiv 1707.09835). EQ-METASGD-1: theta' = theta - alpha ∘ grad L, alpha learned.
+
+    alpha has the shape of theta: a rate for every single parameter, so direction and length of the step are learned.
+    """
+
+    name = "meta_sgd"
+
+    def __init__(
+        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.03, inner_steps: int = 3
+    ) -> None:
+        super().__init__(model, vocabulary, inner_lr, inner_steps, learned_rates=True)
+
+    def rate_shape(self, value: Tensor) -> torch.Size:
+        return value.shape
