@@ -59,7 +59,8 @@ class ModelConfig:
             shapes |= {
                 f"layer{i}_norm1_weight": (self.width,),
                 f"layer{i}_norm1_bias": (self.width,),
-                f"layer{i}_query_key_value": (self.width, 3 * self.attention),
+                f"layer{i}_query": (self.width, self.attention),
+                f"layer{i}_key_value": (self.width, 2 * self.attention),
                 f"layer{i}_attention_out": (self.attention, self.width),
                 f"layer{i}_norm2_weight": (self.width,),
                 f"layer{i}_norm2_bias": (self.width,),
@@ -122,23 +123,24 @@ class DialogueModel(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         return self.logits(self.theta(), tokens)
 
-    def logits(self, theta: Theta, tokens: Tensor) -> Tensor:
+    def logits(self, theta: Theta, tokens: Tensor, where: Tensor | None = None) -> Tensor:
         """f_theta(x), pure: tokens [turns, length] -> logits [turns, length, vocabulary], each for the *next* token.
 
-        Task dimensions may stand in front of both (see the module's text); a single sequence [length] is legal.
+        ``where`` [turns, targets] asks for some positions only: logits [turns, targets, vocabulary].
+        Task dimensions may stand in front of all (see the module's text); a single sequence [length] is legal.
         """
         if tokens.dim() == 1:
-            return self.logits(theta, tokens.unsqueeze(0)).squeeze(0)
-        return self._output(theta, self._hidden(theta, tokens)).unflatten(-2, tokens.shape[-2:])
+            return self.logits(theta, tokens.unsqueeze(0), None if where is None else where.unsqueeze(0)).squeeze(0)
+        if where is None:
+            where = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
+        x = _norm(self._hidden(theta, tokens, where), theta["norm_weight"], theta["norm_bias"])
+        words = theta.get("output_embedding", theta["embedding"])  # tied, unless the head has been untied
+        return (x @ words.mT + theta["output_bias"].unsqueeze(-2)).unflatten(-2, where.shape[-2:])
 
     def token_nll(self, theta: Theta, turns: TurnBatch) -> Tensor:
         """-log p of the target tokens: [..., turns, targets] in nats, 0 where ``turns.where`` is padding."""
-        length = turns.tokens.shape[-1]
-        # The vocabulary is the widest layer, so it is computed only at positions that predict a target.
-        first = torch.arange(0, turns.turns() * length, length, device=turns.where.device).unsqueeze(-1)
-        hidden = _rows(self._hidden(theta, turns.tokens), (turns.where + first).flatten(-2))
+        logits = self.logits(theta, turns.tokens, turns.where)
         target = turns.tokens.gather(-1, turns.where + 1)
-        logits = self._output(theta, hidden).unflatten(-2, target.shape[-2:])
         surprise = logits.logsumexp(-1) - logits.gather(-1, target.unsqueeze(-1)).squeeze(-1)
         return surprise * (turns.segment.gather(-1, turns.where + 1) > 0)
 
@@ -148,40 +150,49 @@ class DialogueModel(nn.Module):
         surprise = self.token_nll(theta, turns)
         return torch.stack([(surprise * (segment == i)).sum(-1) for i in (1, 2, 3)], -1)
 
-    def _output(self, theta: Theta, x: Tensor) -> Tensor:
-        """Hidden rows [..., rows, width] -> logits [..., rows, vocabulary] through the tied embedding."""
-        x = _norm(x, theta["norm_weight"], theta["norm_bias"])
-        words = theta.get("output_embedding", theta["embedding"])
-        return x @ words.mT + theta["output_bias"].unsqueeze(-2)
+    def _hidden(self, theta: Theta, tokens: Tensor, where: Tensor) -> Tensor:
+        """Hidden rows [..., turns * targets, width] at positions ``where`` [..., turns, targets] of tokens [..., turns, length].
 
-    def _hidden(self, theta: Theta, tokens: Tensor) -> Tensor:
-        """Tokens [..., turns, length] -> hidden rows [..., turns * length, width]: all rows of a task in one matrix."""
+        All rows of a task stand in one matrix, so that a layer is one matrix product. The last layer works
+        only on the rows that are asked for: the others could no longer change anything.
+        """
         turns, length = tokens.shape[-2:]
         if length > self.config.max_length:
             raise ValueError(f"a sequence of {length} tokens exceeds max_length={self.config.max_length}")
         place = torch.arange(length, device=tokens.device).repeat(turns).expand(*tokens.shape[:-2], -1)
+        asked = (where + torch.arange(0, turns * length, length, device=tokens.device).unsqueeze(-1)).flatten(-2)
         x = _rows(theta["embedding"], tokens.flatten(-2)) + _rows(theta["position"], place)
+        future = self.future[:length, :length]
         for i in range(self.config.layers):
             p = {name: theta[f"layer{i}_{name}"] for name in _LAYER}
-            x = x + self._attention(p, _norm(x, p["norm1_weight"], p["norm1_bias"]), turns)
+            listen = heard = _norm(x, p["norm1_weight"], p["norm1_bias"])
+            if i == self.config.layers - 1:
+                x, listen, future = _rows(x, asked), _rows(heard, asked), future[where].unsqueeze(-3)
+            x = x + self._attention(p, listen, heard, future, turns)
             wide = _norm(x, p["norm2_weight"], p["norm2_bias"]) @ p["mlp_in"] + p["mlp_bias"].unsqueeze(-2)
             x = x + F.gelu(wide) @ p["mlp_out"]
         return x
 
-    def _attention(self, p: Theta, x: Tensor, turns: int) -> Tensor:
-        """Softmax attention by hand (the fused kernels have no second derivative on the CPU)."""
-        length, size = x.shape[-2] // turns, self.config.attention // self.config.heads
-        every = (x @ p["query_key_value"]).unflatten(-2, (turns, length))
-        q, k, v = every.unflatten(-1, (3, self.config.heads, size)).movedim(-3, 0).transpose(-2, -3)
-        scores = (q / math.sqrt(size)) @ k.mT + self.future[:length, :length]
-        heard = scores.softmax(-1) @ v  # [..., turns, heads, length, size]
-        return heard.transpose(-2, -3).flatten(-2).flatten(-3, -2) @ p["attention_out"]
+    def _attention(self, p: Theta, listen: Tensor, heard: Tensor, future: Tensor, turns: int) -> Tensor:
+        """Rows ``listen`` attend to rows ``heard`` of their turn, except where ``future`` is minus infinity.
+
+        Softmax attention by hand: the fused kernels have no second derivative on the CPU.
+        """
+
+        def heads(rows: Tensor) -> Tensor:  # [..., turns * length, attention] -> [..., turns, heads, length, size]
+            return rows.unflatten(-2, (turns, -1)).unflatten(-1, (self.config.heads, -1)).transpose(-2, -3)
+
+        query = heads(listen @ p["query"])
+        key, value = (heads(rows) for rows in (heard @ p["key_value"]).chunk(2, -1))
+        scores = (query / math.sqrt(query.shape[-1])) @ key.mT + future
+        return (scores.softmax(-1) @ value).transpose(-2, -3).flatten(-2).flatten(-3, -2) @ p["attention_out"]
 
 
 _LAYER = (
     "norm1_weight",
     "norm1_bias",
-    "query_key_value",
+    "query",
+    "key_value",
     "attention_out",
     "norm2_weight",
     "norm2_bias",
