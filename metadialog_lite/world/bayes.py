@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metadialog_lite.turns import Turn
-from metadialog_lite.world.ambiguity import placeholder
 from metadialog_lite.world.generate import Meaning, World
 from metadialog_lite.world.spec import ACTS
 
@@ -47,23 +46,28 @@ class BayesReference:
             for filled in range(world.full) for s in slots if not filled >> s & 1
         }
         self.every_order = (1 << len(self.orders)) - 1
-        self.persona_of = [  # [act][template] -> the persona facts it shows
-            [tuple({n for token in t if (n := placeholder(token)) in world.spec.persona}) for t in templates]
-            for templates in world.templates
-        ]
         self._reach = [_reach(order, world) for order in self.orders]
         self.asked = lru_cache(maxsize=None)(self._asked)
+        self.facts_at = lru_cache(maxsize=None)(self._facts_at)
         self.word_posterior = lru_cache(maxsize=65536)(self._word_posterior)
 
     def posterior(self, support: Sequence[Turn]) -> Posterior:
         """What the support turns (whole turns, in order, from a dialogue's start) say about the latents."""
         return Posterior(self, support)
 
+    def _facts_at(self, act: int, template: int, asked: int) -> tuple[tuple[str, int], ...]:
+        """The persona facts that a template shows, each with the position of its word in the response."""
+        shown = self.world.render(act, template, asked, {})  # {ask} may be several words
+        return tuple((fact, shown.index(f"{{{fact}}}")) for fact in self.world.spec.persona if f"{{{fact}}}" in shown)
+
     def _asked(self, alive: int, before: int, first: int, after: int) -> dict[int, float]:
         """p(slot asked next | prompt, orders still possible).
 
         The prompt is evidence: which slots are filled already (``before``) and which one the user answers
         ``first`` is more probable under some orders. Weights follow ``_reach``: EQ-BAYES-2.
+
+        Raises:
+            ValueError: when no order explains the prompt together with the support (another task's turn).
         """
         weights: dict[int, float] = {}
         for i, order in enumerate(self.orders):
@@ -71,6 +75,9 @@ class BayesReference:
                 asked = next(s for s in order if not after >> s & 1)
                 weights[asked] = weights.get(asked, 0.0) + weight
         total = sum(weights.values())
+        if not total:
+            raise ValueError("no order of asking explains this prompt after this support: are they of one task, and "
+                             f"are the knobs those of its world (volunteer {self.world.spec.knobs.volunteer})?")
         return {slot: weight / total for slot, weight in weights.items()}
 
     def _prompt_weight(self, i: int, order: tuple[int, ...], before: int, first: int, after: int) -> float:
@@ -130,27 +137,25 @@ class Posterior:
         if m.asked >= 0:
             self.alive &= self.reference._masks[m.after, m.asked]
         self.used[m.act][m.template] += 1
-        facts = self.reference.persona_of[m.act][m.template]
-        if facts and any(fact not in self.known for fact in facts):
-            shown = self.reference.world.templates[m.act][m.template]
-            if m.act == _REQUEST:  # {ask} may be several words
-                shown = self.reference.world.render(m.act, m.template, m.asked, {})
-            for token, word_ in zip(shown, turn.response, strict=True):
-                if (name := placeholder(token)) in self.reference.world.spec.persona and name is not None:
-                    self.known[name] = word_
+        for fact, at in self.reference.facts_at(m.act, m.template, m.asked):
+            self.known[fact] = turn.response[at]
 
     def nll(self, turn: Turn) -> tuple[float, float, float]:
-        """−ln p of a query turn's (state, act, response), in nats, each given what stands before it. EQ-BAYES-1."""
+        """−ln p of a query turn's (state, act, response), in nats, each given what stands before it. EQ-BAYES-1.
+
+        Infinite where the support rules the turn out (it is another task's turn).
+        """
         m = _meaning(turn)
-        state = -sum(math.log(self._value(slot, word)[value]) for slot, word, value in m.mentions)
+        state = sum((_minus_log(self._value(slot, word)[value]) for slot, word, value in m.mentions), 0.0)
         act = 0.0
         if m.asked >= 0:
-            asked = self.reference.asked(self.alive, m.before, m.mentions[0][0], m.after)
-            act = -math.log(asked[m.asked])
-        response = -math.log(self._templates(m.act)[m.template])
-        for fact in self.reference.persona_of[m.act][m.template]:
+            act = _minus_log(self._asked(m).get(m.asked, 0.0))
+        response = _minus_log(self._templates(m.act)[m.template])
+        for fact, at in self.reference.facts_at(m.act, m.template, m.asked):
             if fact not in self.known:
                 response += math.log(len(self.reference.world.spec.persona[fact]))
+            elif self.known[fact] != turn.response[at]:
+                response = math.inf
         return state, act, response
 
     def predict(self, turn: Turn) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -161,7 +166,7 @@ class Posterior:
             state[slot] = world.values[slot][int(np.argmax(self._value(slot, word)))]
         act, asked = m.act, -1  # what the user did and which slots are filled decide the act …
         if act == _REQUEST:  # … except for the slot that is asked for
-            chances = self.reference.asked(self.alive, m.before, m.mentions[0][0], m.after)
+            chances = self._asked(m)
             asked = max(sorted(chances), key=lambda slot: chances[slot])
         template = int(np.argmax(self._templates(act)))
         persona = {f"{{{k}}}": self.known.get(k, items[0]) for k, items in world.spec.persona.items()}
@@ -174,6 +179,10 @@ class Posterior:
         world = self.reference.world
         return {slot: {word: dict(zip(world.values[s], map(float, self._value(s, w)), strict=True))
                        for w, word in enumerate(world.words[s])} for s, slot in enumerate(world.slots)}
+
+    def _asked(self, m: Meaning) -> dict[int, float]:
+        """p(slot asked next | support, the prompt of turn ``m``)."""
+        return self.reference.asked(self.alive, m.before, m.mentions[0][0], m.after)
 
     def _value(self, slot: int, word: int) -> Sequence[float]:
         """p(intended value | heard word) for every value of the slot."""
@@ -197,6 +206,10 @@ def _meaning(turn: Turn) -> Meaning:
     if not isinstance(turn.meaning, Meaning):
         raise ValueError("the Bayes reference knows toy-world turns only; this turn has no meaning attached")
     return turn.meaning
+
+
+def _minus_log(p: float) -> float:
+    return max(0.0, -math.log(p)) if p > 0 else math.inf  # max: rounding may leave p a hair above 1
 
 
 @cache
