@@ -97,6 +97,25 @@ def test_a_damaged_record_never_costs_work(shipped, work, damage):
     assert (work / "05_meta_optimization.new.ipynb").read_text() == "second"
 
 
+def notebook(source, metadata=None, outputs=()):
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": list(outputs)}
+    return json.dumps({"cells": [cell], "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_opening_a_notebook_is_no_change_but_running_it_is(shipped, work):
+    """JupyterLab writes the kernel's version into a notebook that was only opened, and splits text into lines."""
+    (shipped / NAME).write_text(notebook("a = 1\nb = 2"))
+    refresh(shipped, work)
+    (work / NAME).write_text(notebook(["a = 1\n", "b = 2"], {"language_info": {"version": "3.11"}}))
+    (shipped / NAME).write_text(notebook("a = 3"))
+    assert kinds(refresh(shipped, work)) == {NAME: "updated"}
+    ran = notebook("a = 3", outputs=[{"output_type": "stream", "name": "stdout", "text": "an hour of training"}])
+    (work / NAME).write_text(ran)
+    (shipped / NAME).write_text(notebook("a = 4"))
+    assert kinds(refresh(shipped, work)) == {NAME: "beside"}
+    assert (work / NAME).read_text() == ran
+
+
 def test_a_deleted_notebook_comes_back(shipped, work):
     refresh(shipped, work)
     (work / NAME).unlink()
@@ -246,4 +265,6 @@ def test_lab_listens_on_loopback_only_and_asks_nobody_for_news(tmp_path):
     command = launch.lab_command(tmp_path)
     assert "--ServerApp.ip=127.0.0.1" in command
     assert "--LabApp.news_url=None" in command
+    settings = json.loads((launch.SETTINGS / "overrides.json").read_text())
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     assert not any("token" in part for part in command), "Jupyter makes the token; none is fixed"

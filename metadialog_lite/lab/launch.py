@@ -18,6 +18,7 @@ from metadialog_lite.lab.launch_copy import Change, CopyError, refresh, start_ov
 from metadialog_lite.paths import notebooks_dir
 
 FIRST = "00_start_here.ipynb"
+SETTINGS = Path(__file__).resolve().parent / "lab_settings"
 
 app = typer.Typer(add_completion=False, help="JupyterLab on your own copy of the course's notebooks.")
 
@@ -28,7 +29,9 @@ def lab_command(work: Path, port: int = 8888, browser: bool = True) -> list[str]
     command += [f"--LabApp.default_url=/lab/tree/{FIRST}"]
     # Loopback only; Jupyter makes the token. A busy port: the next ones are tried.
     command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=50"]
-    # JupyterLab would ask its makers for news, updates and extensions: nothing here leaves the machine.
+    # JupyterLab would ask its makers for news, updates and extensions: nothing here leaves the machine. The settings
+    # only answer its question about news beforehand; the student's own settings still win.
+    command += [f"--LabApp.app_settings_dir={SETTINGS}"]
     command += ["--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"]
     if not browser:

@@ -1,7 +1,7 @@
 """The student's own copy of the notebooks: brought up to date, never overwritten.
 
-``work/.shipped.json`` remembers, for every file placed in ``work/``, the SHA-256 of what was placed. A file that
-still has this digest is untouched and may be replaced by a newer version; any other file belongs to the student.
+``work/.shipped.json`` remembers, for every file placed in ``work/``, a digest of what was placed. A file that still
+has this digest is untouched and may be replaced by a newer version; any other file belongs to the student.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 #: where the digests of what was placed are kept, inside the work folder
 RECORD = ".shipped.json"
@@ -156,7 +157,23 @@ def _free(target: Path, label: str) -> Path:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    """SHA-256 of what a student can change: the cells. JupyterLab rewrites a notebook's metadata just by opening it."""
+    try:
+        cells = json.loads(content)["cells"]
+        parts = [[cell["cell_type"], _joined(cell["source"]), _joined(cell.get("outputs"))] for cell in cells]
+        parts += [[cell.get("attachments"), cell.get("metadata", {}).get("tags")] for cell in cells]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return hashlib.sha256(content).hexdigest()  # a picture, or a file the student broke: every byte counts
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _joined(value: Any) -> Any:
+    """Notebook files may hold a text whole or as a list of its lines: the same text."""
+    if isinstance(value, dict):
+        return {key: _joined(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return "".join(value) if value and all(isinstance(v, str) for v in value) else [_joined(v) for v in value]
+    return value
 
 
 def _write_whole(path: Path, content: bytes) -> None:
