@@ -1,0 +1,56 @@
+"""What the notebooks show: live panels, predictions and checks.
+
+Names are imported when first used, so that a notebook which only checks an answer does not load plotly or torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metadialog_lite.lab.adaptation_panel import AdaptationPanel
+    from metadialog_lite.lab.chat_panel import ChatPanel
+    from metadialog_lite.lab.check import Verdict, check
+    from metadialog_lite.lab.figures import show
+    from metadialog_lite.lab.microscope import GradientMicroscope
+    from metadialog_lite.lab.parameters import Parameters, parameters
+    from metadialog_lite.lab.predict import predict
+    from metadialog_lite.lab.training_panel import TrainingPanel
+
+_HOME = {
+    "TrainingPanel": "training_panel",
+    "AdaptationPanel": "adaptation_panel",
+    "GradientMicroscope": "microscope",
+    "ChatPanel": "chat_panel",
+    "show": "figures",
+    "predict": "predict",
+    "check": "check",
+    "Verdict": "check",
+    "parameters": "parameters",
+    "Parameters": "parameters",
+}
+
+__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "TrainingPanel", "Verdict", "check",
+           "parameters", "predict", "show"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"metadialog_lite.lab has no '{name}'; it offers {', '.join(__all__)}")
+    value = getattr(import_module(f"metadialog_lite.lab.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+class _Lab(ModuleType):
+    """Importing the submodule ``check`` would put that module in the place of the function ``check``: prevented here."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Lab
