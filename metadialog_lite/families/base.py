@@ -89,7 +89,7 @@ class Learner(nn.Module):
 
     name = ""
     trained = "meta"
-    chunk = 8  # tasks in one pass of outer_gradient: enough to be fast, and memory stays flat beyond it
+    chunk = 16  # tasks in one pass of outer_gradient: enough to be fast, and memory stays flat beyond it
 
     def __init__(self, model: DialogueModel, vocabulary: Vocabulary) -> None:
         super().__init__()
