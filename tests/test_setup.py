@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_the_readme_names_its_two_commands_and_files_that_exist():
     assert re.search(r"^make test ", text, flags=re.MULTILINE)
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), f"README.md points to {target}"
+
+
+def test_the_readmes_command_lines_work(tmp_path):
+    """In their order (evaluate reads what train wrote), with shorter training."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^metadialog-lite .+$", text, flags=re.MULTILINE)
+    assert {line.split()[1] for line in lines} == {"train", "evaluate", "world"}
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    for line in lines:
+        quick = re.sub(r"--seconds \d+", "--steps 2", re.sub(r"--tasks \d+", "--tasks 2", line))
+        command = [str(Path(sys.executable).with_name("metadialog-lite")), *quick.split()[1:]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{quick}\n{done.stdout}{done.stderr}"
 
 
 def test_make_knows_the_readmes_targets():
