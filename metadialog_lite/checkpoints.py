@@ -132,7 +132,7 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint) -> list[str]:
     if ours != theirs:
         different = sorted(set(ours) ^ set(theirs))
         raise CheckpointError(f"{checkpoint.path}: its vocabulary differs in {len(different)} words "
-                              f"({', '.join(different[:5]) or 'their order'}); train a joint model for this source first")
+                              f"({', '.join(different[:5]) or 'their order'}); train a joint model first")
     if learner.model.config != checkpoint.learner.model.config:
         raise CheckpointError(f"{checkpoint.path}: its model is {checkpoint.learner.model.config}, "
                               f"this one is {learner.model.config}; use the same sizes")

@@ -17,9 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from metadialog_lite.turns import CAPABILITIES, EMPTY, Turn
-from metadialog_lite.world.ambiguity import placeholder
-from metadialog_lite.world.spec import ACTS, Knobs, WorldError, WorldSpec, read_spec
+from metadialog_lite.world.ambiguity import faults, placeholder
+from metadialog_lite.world.reading import knob_faults, read_spec
+from metadialog_lite.world.spec import ACTS, Knobs, WorldError, WorldSpec
 
 GREET, INFORM, AFFIRM, THANK = range(4)  # what the user does
 _A_GREET, _A_REQUEST, _A_CONFIRM, _A_OFFER, _A_BYE = range(5)  # positions in ACTS
@@ -57,7 +60,7 @@ class World:
         True
     """
 
-    capabilities = CAPABILITIES
+    capabilities: tuple[str, ...] = CAPABILITIES
 
     def __init__(self, spec: WorldSpec):
         self.spec = spec
@@ -93,10 +96,8 @@ class World:
         fields: dict[str, Any] = self.spec.knobs.model_dump() | knobs
         try:
             spec = self.spec.model_copy(update={"knobs": Knobs.model_validate(fields)})
-        except ValueError as error:
-            raise WorldError(f"world '{self.name}', knobs: {error}") from error
-        from metadialog_lite.world.ambiguity import faults
-
+        except ValidationError as error:
+            raise WorldError("\n".join(f"world '{self.name}', knob {line}" for line in knob_faults(error))) from error
         if found := faults(spec):
             raise WorldError("\n".join(f"world '{self.name}': {line}" for line in found))
         return World(spec)

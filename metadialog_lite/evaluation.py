@@ -1,0 +1,189 @@
+"""How good is a learner after k support turns? Losses, regret and gap closed, with intervals over tasks.
+
+EQ-GAP-1:  gap closed(k) = (Bayes(0) − loss(k)) / (Bayes(0) − Bayes(k))
+is 0 for one who learns nothing from the support and 1 for the exact optimum.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metadialog_lite.decoded import Decoded, decode_bayes, decode_learner
+from metadialog_lite.episodes import Episode, draw_episodes, stack_tasks
+from metadialog_lite.families.base import Learner
+from metadialog_lite.results import JointGoal, Result, Row, Seconds, commit, peak_mb, versions
+from metadialog_lite.turns import CAPABILITIES, TaskSource, Turn
+from metadialog_lite.world import BayesReference, World
+
+Floats = NDArray[np.float64]
+#: Tasks in one pass; bounds the memory.
+CHUNK = 20
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class TaskLosses:
+    """Mean nats per query turn of every task: arrays [tasks, shots, 3] in the order of CAPABILITIES."""
+
+    shots: tuple[int, ...]
+    loss: Floats
+    bayes: Floats | None  # None for real corpora
+    prior: Floats | None  # Bayes(0), [tasks, 1, 3]
+    tokens: Floats  # response tokens (with the end marker) per query turn, [tasks]
+    adapt_seconds: float  # process CPU seconds a task, at the largest number of shots
+
+
+def task_losses(
+    learner: Learner, source: TaskSource, shots: Sequence[int], tasks: int, query_turns: int = 8, seed: int = 0,
+    split: str = "test",
+) -> TaskLosses:
+    """Losses of ``tasks`` held-out tasks at every number of shots, on the same query turns.
+
+    The tasks are a pure function of (source, split, seed), so two learners meet the same ones (paired).
+    """
+    shots = tuple(shots)
+    loss, seconds, episodes = [], 0.0, []
+    for first in range(0, tasks, CHUNK):
+        part = draw_episodes(source, split, seed, first, min(CHUNK, tasks - first), max(shots), query_turns)
+        rows = []
+        for k in shots:
+            started = time.process_time()
+            rows.append(_losses(learner, part, k))
+            seconds += (time.process_time() - started) * (k == max(shots))
+        loss.append(np.stack(rows, axis=1))
+        episodes += part
+    tokens = np.array([np.mean([len(turn.response) + 1 for turn in e.query]) for e in episodes])
+    bayes = prior = None
+    if isinstance(source, World):
+        reference = BayesReference(source)
+        bayes = np.array([[_floor(reference, e.support[:k], e.query) for k in shots] for e in episodes])
+        prior = np.array([[_floor(reference, [], e.query)] for e in episodes])
+    return TaskLosses(shots, np.concatenate(loss), bayes, prior, tokens, seconds / tasks)
+
+
+def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> Floats:
+    """[tasks, 3] mean nats per query turn after ``shots`` support turns."""
+    if not learner.stacked:  # one task at a time, from the turns themselves
+        return np.array([
+            np.asarray(learner.adapt(e.support[:shots]).nll(e.query), dtype=np.float64).mean(0) for e in episodes
+        ])
+    device = next(iter(learner.phi().values())).device
+    support = stack_tasks([e.support[:shots] for e in episodes], learner.vocabulary).to(device)
+    query = stack_tasks([e.query for e in episodes], learner.vocabulary).to(device)
+    with torch.no_grad():
+        nll = learner.adapt(support).nll(query)
+    result: Floats = nll.mean(-2).double().cpu().numpy()
+    return result
+
+
+def _floor(reference: BayesReference, support: Sequence[Turn], query: Sequence[Turn]) -> list[float]:
+    posterior = reference.posterior(support)
+    rows: list[float] = np.mean([posterior.nll(turn) for turn in query], axis=0).tolist()
+    return rows
+
+
+def evaluate(
+    learner: Learner, source: TaskSource, shots: Sequence[int] = (0, 2, 4, 8, 16, 32), tasks: int = 200,
+    query_turns: int = 8, seed: int = 0, split: str = "test", decode: bool = True,
+) -> Result:
+    """The whole table of one learner on held-out tasks (the schema of ``results.Result``).
+
+    Args:
+        shots: numbers of support turns; nested, with the same query turns at each.
+        tasks: held-out tasks.
+        decode: also let the learner speak (greedily, after the most shots): joint goal accuracy with the gold
+            previous state and carried through whole dialogues, act accuracy, BLEU. Takes longer than the losses.
+
+    Raises:
+        ValueError: when ``shots`` is empty or negative, ``tasks`` < 1 or ``query_turns`` < 1.
+    """
+    if not shots or min(shots) < 0 or tasks < 1 or query_turns < 1:
+        raise ValueError(f"shots={tuple(shots)}, tasks={tasks}, query_turns={query_turns}: give shots of at least 0, "
+                         "at least 1 task and at least 1 query turn")
+    shots = tuple(sorted(set(shots)))
+    losses = task_losses(learner, source, shots, tasks, query_turns, seed, split)
+    is_world = isinstance(source, World)
+    spoken = decode_learner(learner, source, max(shots), tasks, query_turns, seed, split) if decode else Decoded()
+    reference = decode_bayes(source, max(shots), tasks, query_turns, seed, split) if decode and is_world else None
+    return Result(
+        learner=learner.name,
+        world=source.name if is_world else None,
+        corpus=None if is_world else source.name,
+        seed=seed, split=split, tasks=tasks, query_turns=query_turns,
+        rows=rows(losses, source.capabilities),
+        jga=JointGoal(gold_previous_state=spoken.jga, carried=spoken.jga_carried) if spoken.jga is not None else None,
+        act_accuracy=spoken.act_accuracy, bleu=spoken.bleu, bleu_signature=spoken.bleu_signature,
+        perplexity=_perplexity(losses),
+        vocabulary=len(learner.vocabulary),
+        reference=reference.numbers() if reference else None,
+        seconds=Seconds(adapt=losses.adapt_seconds),
+        parameters=sum(p.numel() for p in learner.parameters()),
+        peak_mb=peak_mb(), versions=versions(), commit=commit(), options=dict(learner.options),
+    )
+
+
+def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
+    """One row for each number of shots and capability, with 95 % bootstrap intervals over tasks."""
+    table = []
+    for i, k in enumerate(losses.shots):
+        for name in (*capabilities, "total"):
+            pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
+            loss = losses.loss[:, i, pick].sum(-1)
+            low, high = interval(loss)
+            row = Row(shots=k, capability=name, loss=float(loss.mean()), low=low, high=high)  # type: ignore[arg-type]
+            if losses.bayes is not None and losses.prior is not None:
+                bayes, prior = losses.bayes[:, i, pick].sum(-1), losses.prior[:, 0, pick].sum(-1)
+                row.bayes, row.prior = float(bayes.mean()), float(prior.mean())
+                row.regret = row.loss - row.bayes if row.loss is not None else None
+                if row.prior - row.bayes > 1e-9:  # undefined where the support teaches nothing
+                    row.gap_closed = float((prior - loss).mean() / (prior - bayes).mean())
+                    row.gap_low, row.gap_high = interval(prior - loss, prior - bayes)
+            table.append(row)
+    return table
+
+
+def _resampled(tasks: int) -> NDArray[np.intp]:
+    """Bootstrap draws [RESAMPLES, tasks]; always the same ones, so that comparisons are paired."""
+    return np.random.default_rng(0).integers(tasks, size=(RESAMPLES, tasks))
+
+
+def interval(values: Floats, per: Floats | None = None) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean over tasks, or of a ratio of two means (Efron 1979)."""
+    draws = _resampled(len(values))
+    means = values[draws].mean(1)
+    if per is not None:
+        means = means / per[draws].mean(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of (a − b) in nats per query turn with its paired 95 % interval; below 0 means that a is better."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether a is better and the interval excludes zero."""
+        return self.high < 0
+
+
+def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
+    """Total loss of a minus that of b, task by task, after ``shots`` support turns (both saw the same tasks)."""
+    difference = a.loss[:, a.shots.index(shots)].sum(-1) - b.loss[:, b.shots.index(shots)].sum(-1)
+    return Difference(float(difference.mean()), *interval(difference))
+
+
+def _perplexity(losses: TaskLosses) -> dict[str, float]:
+    """exp(nats per response token), over all tokens of all query turns (not averaged per batch or turn)."""
+    nats = losses.loss[:, :, CAPABILITIES.index("response")].mean(0)
+    return {str(k): float(np.exp(n / losses.tokens.mean())) for k, n in zip(losses.shots, nats, strict=True)}
