@@ -34,7 +34,7 @@ CASES = [  # world, knobs, support lengths: nothing, cut-off dialogues, one or t
     (BRUTE, {}, (0, 1, 2, 3, 5, 8) * 2),
     (BRUTE, {"volunteer": 0.1, "word_noise": 0.0}, (0, 1, 2, 3, 5, 8) * 2),
     (BRUTE, {"volunteer": 0.0, "greet": 0.0, "thank": 1.0}, (0, 2, 4, 7) * 2),
-    (BRUTE, {"volunteer": 0.6, "word_noise": 0.4, "style": 5.0}, (0, 2, 4, 6) * 2),
+    (BRUTE, {"volunteer": 0.4, "word_noise": 0.4, "style": 5.0}, (0, 2, 4, 6) * 2),
     (THREE, {}, (0, 1, 2, 4, 7)),
 ]
 

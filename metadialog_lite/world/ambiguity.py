@@ -6,6 +6,7 @@ readings were possible it would have to sum over them; refusing such worlds keep
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable
 
@@ -23,10 +24,7 @@ def placeholder(token: str) -> str | None:
 
 def faults(spec: WorldSpec) -> list[str]:
     """Everything that makes ``spec`` unusable, one line each: field, value, what would be right."""
-    found = [*_slot_faults(spec), *_text_faults(spec)]
-    if not found:  # the comparisons below presuppose well-formed templates
-        found = [*_word_faults(spec), *_user_faults(spec), *_template_faults(spec)]
-    return found
+    return [*_slot_faults(spec), *_text_faults(spec), *_word_faults(spec), *_user_faults(spec), *_template_faults(spec)]
 
 
 def _slot_faults(spec: WorldSpec) -> Iterable[str]:
@@ -88,7 +86,9 @@ def _sentence_faults(field: str, text: str, allowed: set[str], may_be_empty: boo
         name = placeholder(token)
         if (name is None and ("{" in token or "}" in token)) or (name is not None and name not in allowed):
             listed = ", ".join(f"{{{n}}}" for n in sorted(allowed)) or "no placeholder"
-            yield f"{field}: got {token!r}: allowed here, with blanks around it: {listed}"
+            near = difflib.get_close_matches(token.strip("{}.,?!"), sorted(allowed), n=1)
+            hint = f"; did you mean {{{near[0]}}}?" if near else ""
+            yield f"{field}: got {token!r}: allowed here, with blanks around it: {listed}{hint}"
 
 
 def _word_faults(spec: WorldSpec) -> Iterable[str]:

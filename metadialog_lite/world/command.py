@@ -1,0 +1,121 @@
+"""``metadialog-lite world check | sample``: for an instructor who writes a world of their own. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from metadialog_lite.turns import CAPABILITIES, Turn
+from metadialog_lite.world.bayes import BayesReference
+from metadialog_lite.world.generate import World, WorldTask, load_world
+from metadialog_lite.world.spec import ACTS, WorldError
+
+world_app = typer.Typer(help="Check a toy world, or print dialogues of it.", no_args_is_help=True,
+                        rich_markup_mode=None)
+
+WorldName = Annotated[str, typer.Argument(metavar="FILE", help="a YAML file, or a shipped world: restaurants.en")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON alone on stdout")]
+FLOOR_TASKS, FLOOR_SHOTS = 200, (0, 16)
+
+
+@world_app.command()
+def check(file: WorldName, as_json: AsJson = False) -> None:
+    """Say what is wrong with a world, or what is in it and how much there is to learn."""
+    world = _load(file)
+    floor = bayes_floor(world)
+    if as_json:
+        print(json.dumps({"world": world.name, "language": world.spec.language, "ok": True,
+                          "knobs": world.spec.knobs.model_dump(), "tokens": len(world.tokens),
+                          "slots": {slot: list(values) for slot, values in zip(world.slots, world.values, strict=True)},
+                          "templates": {act: len(world.spec.system.templates(act)) for act in ACTS},
+                          "bayes": {str(shots): row for shots, row in floor.items()}}, ensure_ascii=False))
+        return
+    table = Table(title=f"{world.name}: this world is sound", show_header=False)
+    for slot, values, words in zip(world.slots, world.values, world.words, strict=True):
+        table.add_row(f"slot {slot}", f"{', '.join(values)}\nheard as {', '.join(words)}")
+    table.add_row("templates", ", ".join(f"{act} {len(world.spec.system.templates(act))}" for act in ACTS))
+    table.add_row("persona", ", ".join(f"{key} {len(items)}" for key, items in world.spec.persona.items()))
+    table.add_row("knobs", ", ".join(f"{key} {value:g}" for key, value in world.spec.knobs.model_dump().items()))
+    table.add_row("vocabulary", f"{len(world.tokens)} tokens")
+    for shots, row in floor.items():
+        parts = ", ".join(f"{name} {row[name]:.2f}" for name in CAPABILITIES)
+        table.add_row(f"Bayes({shots})", f"{row['total']:.2f} nats/turn ({parts})")
+    learnable = floor[0]["total"] - floor[16]["total"]
+    table.add_row("to learn", f"{learnable:.2f} nats/turn from 16 support turns ({FLOOR_TASKS} tasks)")
+    _console().print(table)
+
+
+@world_app.command()
+def sample(
+    file: WorldName,
+    n: Annotated[int, typer.Option("-n", "--dialogues", min=1, max=1000, help="how many dialogues")] = 3,
+    seed: Annotated[int, typer.Option("--seed", help="which speaker")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Print dialogues of one speaker, with state and act, under the speaker's hidden lexicon."""
+    world = _load(file)
+    task = world.task("train", seed, 0)
+    dialogues = task.dialogues(n)
+    if as_json:
+        shown = [[_as_fields(turn) for turn in dialogue] for dialogue in dialogues]
+        print(json.dumps({"world": world.name, "task": task.name, **_latents(task), "dialogues": shown},
+                         ensure_ascii=False))
+        return
+    console = _console()
+    header = Table(title=f"{world.name}: the hidden side of {task.name}", show_header=False)
+    for slot, words in task.lexicon.items():
+        header.add_row(slot, ", ".join(f"{word} = {value}" for word, value in words.items()))
+    header.add_row("asks in this order", ", ".join(task.order))
+    header.add_row("persona", ", ".join(f"{key} = {value}" for key, value in task.persona.items()))
+    for act, chances in task.style.items():
+        header.add_row(f"habits: {act}", " ".join(f"{p:.2f}" for p in chances))
+    console.print(header)
+    for number, dialogue in enumerate(dialogues, 1):
+        table = Table("user", "state", "act", "response", title=f"dialogue {number}")
+        for turn in dialogue:
+            table.add_row(world.text(turn.user), " ".join(turn.state), " ".join(turn.act), world.text(turn.response))
+        console.print(table)
+
+
+def bayes_floor(world: World, tasks: int = FLOOR_TASKS, query_turns: int = 4) -> dict[int, dict[str, float]]:
+    """Shots → capability (and total) → the exact optimum's loss in nats per turn, estimated over ``tasks`` tasks."""
+    bayes = BayesReference(world)
+    floor: dict[int, dict[str, float]] = {}
+    for shots in FLOOR_SHOTS:
+        sums = [0.0] * len(CAPABILITIES)
+        for index in range(tasks):
+            task = world.task("valid", 0, index)
+            posterior = bayes.posterior(task.support(shots))
+            for turn in task.query(query_turns):
+                sums = [a + b for a, b in zip(sums, posterior.nll(turn), strict=True)]
+        means = [total / (tasks * query_turns) for total in sums]
+        floor[shots] = {**dict(zip(CAPABILITIES, means, strict=True)), "total": sum(means)}
+    return floor
+
+
+def _load(file: str) -> World:
+    """The world, or its faults on stderr and exit 2."""
+    try:
+        return load_world(file)
+    except WorldError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def _latents(task: WorldTask) -> dict[str, Any]:
+    return {"lexicon": task.lexicon, "order": list(task.order), "persona": task.persona,
+            "style": {act: list(chances) for act, chances in task.style.items()}}
+
+
+def _as_fields(turn: Turn) -> dict[str, list[str]]:
+    return {name: list(getattr(turn, name)) for name in ("previous_state", "user", "state", "act", "response")}
+
+
+def _console() -> Console:
+    """Whole lines when piped into a file or a pager, and no markup read into a world's own brackets."""
+    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
