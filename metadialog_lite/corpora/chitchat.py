@@ -1,0 +1,327 @@
+"""Real conversations as dialogue tasks: the Chit-Chat Challenge corpus of Brigham Young University.
+
+The pip package ``chitchat-dataset`` (MIT) carries the data, so nothing is downloaded here. A **task is a speaker**:
+the response of a turn is what this person wrote, the user part is what the partner wrote just before. There is no
+state and no act. Support and query come from different conversations of the speaker.
+
+**No leak.** A conversation has two speakers, and both may be tasks. So a conversation belongs to one split as a whole:
+to test if either side is a test speaker, else to valid, else to train. Nothing that was said in it is seen elsewhere,
+and the subword vocabulary is learned from the conversations of train alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from metadialog_lite.corpora.conversations import (
+    BREAK,
+    Conversation,
+    CorpusError,
+    CorpusReport,
+    Group,
+    read_conversations,
+)
+from metadialog_lite.corpora.filters import ClassroomFilter, load_filter
+from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
+from metadialog_lite.turns import Turn
+
+SPLITS = ("train", "valid", "test")
+_SALT = "metadialog-lite/chitchat/1"  # another salt is another data split: numbers cannot be compared any more
+_BREAK = WORD + BREAK
+_CHUNK = 4  # query turns taken from one conversation before the next one has its say
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes of turns and tasks. ``<usr> user <sys> response <eos>`` has at most user + response + 3 tokens."""
+
+    user: int = 37  # pieces; of a longer message the end is kept
+    response: int = 24  # pieces; a longer one is cut after its last sentence that fits, if any does
+    support: int = 32  # turns that every task can give as support ...
+    query: int = 8  # ... while so many query turns are left in other conversations
+    groups: int = 4  # a shorter conversation is not used
+    hub: int = 60  # who has more conversations always trains: a held-out speaker takes all of them out of training
+    vocabulary: int = 1000  # subword pieces
+    vocabulary_texts: int = 25_000  # message groups that the vocabulary is learned from
+
+
+class Speaker(NamedTuple):
+    """One person, with the usable turns of each of their conversations."""
+
+    id: str
+    split: str
+    dialogues: tuple[tuple[str, tuple[Turn, ...]], ...]  # (conversation id, turns), ordered by id
+
+
+class ChitchatTask:
+    """One speaker with their conversations shared out between support and query."""
+
+    def __init__(self, speaker: Speaker, limits: Limits, random: Random) -> None:
+        self.speaker = speaker.id
+        self.name = f"speaker {speaker.id[:8]}"
+        dialogues = list(speaker.dialogues)
+        random.shuffle(dialogues)
+        # Greedy, in shuffled order. A speaker whose turns without those of the longest conversation number at least
+        # support + query - 1 always gets both: see _enough.
+        support_left = sum(len(turns) for _, turns in dialogues)
+        aim, found = max(limits.query, support_left // 4), 0
+        self.query_dialogues: list[tuple[str, tuple[Turn, ...]]] = []
+        self.support_dialogues: list[tuple[str, tuple[Turn, ...]]] = []
+        for dialogue in dialogues:
+            size = len(dialogue[1])
+            if found < aim and support_left - size >= limits.support:
+                self.query_dialogues.append(dialogue)
+                found, support_left = found + size, support_left - size
+            else:
+                self.support_dialogues.append(dialogue)
+        self.max_shots, self.max_query = support_left, found
+
+    def support(self, shots: int) -> list[Turn]:
+        """The first ``shots`` turns of the support conversations.
+
+        Raises:
+            CorpusError: when the speaker has fewer.
+        """
+        self._check("shots", shots, self.max_shots)
+        return [turn for _, turns in self.support_dialogues for turn in turns][:shots]
+
+    def query(self, turns: int) -> list[Turn]:
+        """The first ``turns`` query turns, a few from each of the other conversations in turn.
+
+        Raises:
+            CorpusError: when the speaker has fewer.
+        """
+        self._check("query turns", turns, self.max_query)
+        longest = max((len(dialogue) for _, dialogue in self.query_dialogues), default=0)
+        starts = range(0, longest, _CHUNK)
+        return [t for start in starts for _, d in self.query_dialogues for t in d[start : start + _CHUNK]][:turns]
+
+    def dialogues(self, count: int) -> list[list[Turn]]:
+        """The first ``count`` query conversations.
+
+        Raises:
+            CorpusError: when the speaker has fewer.
+        """
+        self._check("dialogues", count, len(self.query_dialogues))
+        return [list(turns) for _, turns in self.query_dialogues[:count]]
+
+    def _check(self, what: str, wanted: int, available: int) -> None:
+        if not isinstance(wanted, int) or wanted < 0:
+            raise CorpusError(f"{what} is {wanted!r}; it must be a whole number of at least 0")
+        if wanted > available:
+            raise CorpusError(f"{self.name} of chitchat has {available} {what}, {wanted} were asked for: use fewer")
+
+
+class ChitchatCorpus:
+    """The corpus as a source of tasks.
+
+    Args:
+        raw: the entries of the package's ``dataset.json``, or others of the same structure.
+        limits: sizes; the defaults belong to the shipped numbers.
+        subwords: a vocabulary to use instead of learning one (that of a checkpoint).
+
+    Raises:
+        CorpusError: when a split is left without any speaker.
+    """
+
+    name = "chitchat"
+    capabilities = ("response",)
+
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        limits: Limits = Limits(),
+        subwords: Subwords | None = None,
+        classroom: ClassroomFilter | None = None,
+    ) -> None:
+        self.limits = limits
+        self.report = CorpusReport()
+        conversations = read_conversations(raw, classroom or load_filter(), limits.groups, self.report)
+        self.split_of_speaker = _split_speakers(conversations, limits)
+        self.split_of_conversation: dict[str, str] = {}
+        for conversation in conversations:
+            splits = {self.split_of_speaker.get(group.speaker) for group in conversation.groups}
+            held_out_first = next((split for split in reversed(SPLITS) if split in splits), None)
+            if held_out_first:
+                self.split_of_conversation[conversation.id] = held_out_first
+        used = [c for c in conversations if c.id in self.split_of_conversation]
+        self.report.skipped["neither speaker has enough turns"] = self.report.kept - len(used)
+        self.report.kept = len(used)
+        self.subwords = subwords or self._learn_subwords(used)
+        self.tokens = self.subwords.tokens
+        self._speakers = self._collect(used)
+        for split in SPLITS:
+            self.report.speakers[split] = len(self._speakers[split])
+            if not self._speakers[split]:
+                raise CorpusError(
+                    f"chitchat has no {split} speaker with {limits.support} support and {limits.query} query turns "
+                    f"after filtering:\n{self.report}"
+                )
+
+    def speakers(self, split: str) -> tuple[Speaker, ...]:
+        """The speakers of a split, ordered by id.
+
+        Raises:
+            CorpusError: for an unknown split.
+        """
+        if split not in SPLITS:
+            raise CorpusError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
+        return self._speakers[split]
+
+    def task(self, split: str, seed: int, index: int) -> ChitchatTask:
+        """Task ``index``: each pass goes once through all speakers of the split in a new order.
+
+        (seed, index) also decides which of the speaker's conversations are support and which are query.
+        """
+        speakers = self.speakers(split)
+        if index < 0:
+            raise CorpusError(f"index is {index}; it must be at least 0")
+        turn, place = divmod(index, len(speakers))
+        order = list(range(len(speakers)))
+        Random(f"{self.name}/{split}/{seed}/pass {turn}").shuffle(order)
+        return ChitchatTask(speakers[order[place]], self.limits, Random(f"{self.name}/{split}/{seed}/{index}"))
+
+    def check_size(self, shots: int, query_turns: int) -> None:
+        """Raise CorpusError unless *every* task can give so many support and query turns."""
+        limits = self.limits
+        for what, wanted, most in (("shots", shots, limits.support), ("query_turns", query_turns, limits.query)):
+            if not 0 <= wanted <= most:
+                raise CorpusError(
+                    f"{what} is {wanted}, but with the corpus chitchat it must be 0 to {most}: its speakers "
+                    "have no more turns for certain"
+                )
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence ``<usr> user <sys> response <eos>``."""
+        return self.limits.user + self.limits.response + 3
+
+    def text(self, tokens: Sequence[str]) -> str:
+        """Pieces as a person reads them; "/" stands between messages sent in a row."""
+        return self.subwords.text(tokens)
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """The subword pieces of a text of one's own."""
+        return self.subwords.pieces(text)
+
+    def prompt(self, text: str) -> Turn:
+        """A text of one's own as a turn that waits for its response, cut to the same length as in the corpus."""
+        return Turn((), self._tail([self.pieces(text)]), (), (), ())
+
+    def _learn_subwords(self, conversations: list[Conversation]) -> Subwords:
+        train = [c for c in conversations if self.split_of_conversation[c.id] == "train"]
+        texts = [" ".join(group.sentences) for c in train for group in c.groups]
+        step = max(1, -(-len(texts) // self.limits.vocabulary_texts))
+        try:
+            return Subwords.train(texts[::step], self.limits.vocabulary)
+        except SubwordError as error:
+            raise CorpusError(f"chitchat: {error}") from error
+
+    def _collect(self, conversations: list[Conversation]) -> dict[str, tuple[Speaker, ...]]:
+        """All turns in which a speaker of the conversation's own split answers."""
+        dialogues: dict[str, list[tuple[str, tuple[Turn, ...]]]] = {}
+        every = (sentence for c in conversations for group in c.groups for sentence in group.sentences)
+        encoded = iter(self.subwords.pieces_of(list(every)))  # in one call, for speed
+        for conversation in conversations:
+            split = self.split_of_conversation[conversation.id]
+            pieces = [[next(encoded) for _ in group.sentences] for group in conversation.groups]
+            turns: dict[str, list[Turn]] = {}
+            for said, answer, group in zip(pieces, pieces[1:], conversation.groups[1:]):
+                if self.split_of_speaker.get(group.speaker) != split:
+                    continue
+                response = self._head(answer)
+                if response:
+                    user = self._tail(said)
+                    turns.setdefault(group.speaker, []).append(Turn((), user, (), (), response))
+            for speaker, answered in turns.items():
+                dialogues.setdefault(speaker, []).append((conversation.id, tuple(answered)))
+        found: dict[str, list[Speaker]] = {split: [] for split in SPLITS}
+        for speaker, parts in sorted(dialogues.items()):
+            if _enough([len(turns) for _, turns in parts], self.limits):
+                split = self.split_of_speaker[speaker]
+                found[split].append(Speaker(speaker, split, tuple(parts)))
+                self.report.turns[f"of {split} speakers"] += sum(len(turns) for _, turns in parts)
+        return {split: tuple(speakers) for split, speakers in found.items()}
+
+    def _head(self, sentences: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        """The response: as many whole sentences as fit; () when not even the first one does."""
+        kept: tuple[str, ...] = ()
+        for sentence in sentences:
+            if len(kept) + len(sentence) > self.limits.response:
+                self.report.turns["response cut after a sentence" if kept else "left out: first sentence too long"] += 1
+                return kept
+            kept += sentence
+        self.report.turns["response whole"] += 1
+        return kept
+
+    def _tail(self, sentences: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        """The user part: as many whole sentences from the end as fit, or the end of the last one from a word on."""
+        kept: tuple[str, ...] = ()
+        for sentence in reversed(sentences):
+            if len(sentence) + len(kept) > self.limits.user:
+                break
+            kept = sentence + kept
+        if kept:
+            return kept[1:] if kept[0] == _BREAK and len(kept) > 1 else kept
+        tail = sentences[-1][-self.limits.user :] if sentences else ()
+        return tail[next((i for i, piece in enumerate(tail) if piece.startswith(WORD)), 0) :]
+
+
+def _enough(sizes: Sequence[int], limits: Limits) -> bool:
+    """Whether every way of sharing out conversations of these sizes leaves enough turns for support and query.
+
+    Proof: suppose the greedy pass ends with q < query turns. A conversation that it passed over has c turns with
+    total - q - c < support at most (q only grew later), so total < support + query - 1 + c: excluded here. And if it
+    passed over none, the query is everything.
+    """
+    return bool(sizes) and sum(sizes) - max(sizes) >= limits.support + limits.query - 1
+
+
+def _split_speakers(conversations: Sequence[Conversation], limits: Limits) -> dict[str, str]:
+    """Speaker -> split by a hash of the id, for all who seem to have enough turns (counted in words, roughly)."""
+    sizes: dict[str, list[int]] = {}
+    for conversation in conversations:
+        answers: dict[str, int] = {}
+        for group in conversation.groups[1:]:
+            answers[group.speaker] = answers.get(group.speaker, 0) + _fits(group, limits)
+        for speaker, count in answers.items():
+            sizes.setdefault(speaker, []).append(count)
+    splits = {}
+    for speaker, counts in sorted(sizes.items()):
+        if _enough(counts, limits):
+            digest = hashlib.sha256(f"{_SALT}/{speaker}".encode()).digest()
+            place = int.from_bytes(digest[:8], "big") / 2**64
+            train = len(counts) > limits.hub or place < 0.6
+            splits[speaker] = "train" if train else "valid" if place < 0.75 else "test"
+    return splits
+
+
+def _fits(group: Group, limits: Limits) -> bool:
+    """Whether the first sentence will probably fit into the response: a word is 1.5 pieces on average."""
+    return 1.5 * len(group.sentences[0].split()) <= limits.response
+
+
+def load_chitchat() -> ChitchatCorpus:
+    """The corpus from the installed package ``chitchat-dataset``.
+
+    Raises:
+        CorpusError: when the package (or ``tokenizers``) is missing or its data file is damaged.
+    """
+    try:
+        import chitchat_dataset
+    except ImportError as error:
+        raise CorpusError(
+            "the corpus 'chitchat' needs the package 'chitchat-dataset': pip install metadialog-lite[corpora]"
+        ) from error
+    path = Path(chitchat_dataset.__file__).with_name("dataset.json")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: cannot be read ({error}); reinstall chitchat-dataset") from error
+    return ChitchatCorpus(raw)

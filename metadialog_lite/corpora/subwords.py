@@ -1,0 +1,123 @@
+"""A small subword vocabulary: byte-pair encoding (Sennrich et al., arXiv 1508.07909) through ``tokenizers``.
+
+Text is brought to small letters first, since a tiny model has no parameters to spare for learning that "Hello" is
+"hello". A piece that begins a word begins with "▁"; so pieces can be joined to text again, but for the capitals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+WORD = "▁"
+_UNKNOWN = "<unk>"
+#: Letters with their apostrophes ("don't"), single digits, runs of other signs. Pieces never cross these borders,
+#: which also means that a piece never looks like a special token: "<usr>" is "<", "usr", ">".
+_BORDERS = rf"{WORD}?[a-z]+(?:'[a-z]+)*|{WORD}?[0-9]|{WORD}?[^{WORD}a-z0-9]+|{WORD}"
+_PLAIN = {"‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", WORD: "_"}
+
+
+class SubwordError(ValueError):
+    """A stored vocabulary that cannot be used, or a missing package."""
+
+
+def _tokenizers() -> Any:
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise SubwordError(
+            "the subword vocabulary needs the package 'tokenizers': pip install metadialog-lite[corpora]"
+        ) from error
+    return tokenizers
+
+
+class Subwords:
+    """Text -> pieces -> text. Made by :meth:`train` or :meth:`from_json`."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, tuple[str, ...]] = {}
+        ids = tokenizer.get_vocab()
+        #: Every piece, in the order of its id; this order is part of the vocabulary.
+        self.tokens: tuple[str, ...] = tuple(piece for piece in sorted(ids, key=ids.__getitem__) if piece != _UNKNOWN)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], size: int = 1000) -> Subwords:
+        """Learn at most ``size`` pieces from ``texts``; the same texts in any order give the same pieces.
+
+        Raises:
+            SubwordError: for a size in which not even the letters fit, or without any text.
+        """
+        if not 100 <= size <= 2000:
+            raise SubwordError(f"subword vocabulary size is {size}; it must be 100 to 2000")
+        texts = sorted(texts)
+        if not texts:
+            raise SubwordError("a subword vocabulary cannot be learned from no text")
+        library = _tokenizers()
+        tokenizer = library.Tokenizer(library.models.BPE(unk_token=_UNKNOWN))
+        tokenizer.normalizer = library.normalizers.Sequence(
+            [
+                library.normalizers.NFKC(),
+                *(library.normalizers.Replace(old, new) for old, new in _PLAIN.items()),
+                library.normalizers.Lowercase(),
+                library.normalizers.Replace(library.Regex(r"\s+"), " "),
+                library.normalizers.Strip(),
+            ]
+        )
+        tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence(
+            [
+                library.pre_tokenizers.Metaspace(WORD, prepend_scheme="always", split=False),
+                library.pre_tokenizers.Split(library.Regex(_BORDERS), "isolated"),
+            ]
+        )
+        alphabet = [WORD, *(chr(code) for code in range(33, 127) if not chr(code).isupper())]
+        trainer = library.trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=[_UNKNOWN],
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(tokenizer)
+
+    def to_json(self) -> str:
+        """The whole vocabulary as text, for a checkpoint."""
+        return str(self._tokenizer.to_str())
+
+    @classmethod
+    def from_json(cls, text: str) -> Subwords:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            SubwordError: for a text that is no vocabulary of this kind.
+        """
+        library = _tokenizers()
+        try:
+            kind = json.loads(text)["model"]["type"]
+            if kind != "BPE":
+                raise SubwordError(f"the subword vocabulary's model.type is {kind!r}; it must be 'BPE'")
+            return cls(library.Tokenizer.from_str(text))
+        except SubwordError:
+            raise
+        except Exception as error:  # tokenizers raises plain Exception
+            raise SubwordError(f"the stored subword vocabulary is damaged: {error}") from error
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """The pieces of one text. A sign that the vocabulary lacks comes back as itself, so it can be reported."""
+        return self.pieces_of([text])[0]
+
+    def pieces_of(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The pieces of many texts. Pieces never cross blanks, so each different word is looked up just once."""
+        split = [text.split() for text in texts]
+        new = sorted({word for words in split for word in words}.difference(self._known))
+        for word, encoding in zip(new, self._tokenizer.encode_batch(new, add_special_tokens=False)):
+            found = zip(encoding.tokens, encoding.offsets)
+            self._known[word] = tuple(word[a:b] if piece == _UNKNOWN else piece for piece, (a, b) in found)
+        return [tuple(piece for word in words for piece in self._known[word]) for words in split]
+
+    @staticmethod
+    def text(pieces: Iterable[str]) -> str:
+        """Pieces -> text."""
+        return "".join(pieces).replace(WORD, " ").strip()
