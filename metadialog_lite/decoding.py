@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
 from metadialog_lite.episodes import ACT, EOS, PAD, STATE, SYS, UNK, Vocabulary
 from metadialog_lite.model import DialogueModel, Theta
+from metadialog_lite.turns import EMPTY, TaskSource, Turn
 
 
 class Reply(NamedTuple):
-    """What the system makes of a prompt. ``unknown`` lists user words that the vocabulary does not have."""
+    """What the system makes of a prompt. A chat also fills in the last two fields.
+
+    ``unknown`` lists the user's words that the vocabulary does not have; ``text`` is the response as a person reads it.
+    """
 
     state: tuple[str, ...]
     act: tuple[str, ...]
     response: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    text: str = ""
 
 
 @torch.no_grad()
@@ -72,3 +78,73 @@ def parse_reply(prompt: Sequence[int], tail: Sequence[int], vocabulary: Vocabula
         parts.append(tuple(vocabulary.decode(rest[:cut])))
         rest = rest[cut + 1 :]
     return Reply(parts[0], parts[1], tuple(vocabulary.decode(rest)))
+
+
+class CanReply(Protocol):
+    """Anything adapted that answers a prompt."""
+
+    def reply(self, prompt: Turn, temperature: float = 0.0, seed: int = 0) -> Reply:
+        """State, act and response."""
+        ...
+
+
+def words_of(text: str, vocabulary: Vocabulary) -> list[str]:
+    """What a person typed -> words. Letters and digits make a word; what is written without blanks (Chinese,
+    punctuation) is cut into the longest tokens of the vocabulary, and what fits none stays a single character.
+    """
+    known, words = set(vocabulary.tokens), []
+    for run in re.findall(r"[a-z0-9']+|[^\sa-z0-9']+", text.lower()):
+        if run in known or (run[0].isascii() and run[0].isalnum()):
+            words.append(run)
+            continue
+        while run:
+            size = next((n for n in range(len(run), 1, -1) if run[:n] in known), 1)
+            words.append(run[:size])
+            run = run[size:]
+    return words
+
+
+class Chat:
+    """Talk with an adapted model. The state it predicts for one turn is the previous state of the next.
+
+    adapted      anything with ``reply(turn)``
+    vocabulary   decides which words are known
+    source       the world or corpus: how its states begin and how its tokens are read. A source with an own way
+                 to cut text (``pieces(text)``, subword corpora) is asked for it.
+    """
+
+    def __init__(
+        self, adapted: CanReply, vocabulary: Vocabulary, source: TaskSource, temperature: float = 0.0, seed: int = 0
+    ) -> None:
+        self.adapted, self.vocabulary, self.source = adapted, vocabulary, source
+        self.temperature, self.seed = temperature, seed
+        example = source.task("train", 0, 0).support(1)[0]
+        self._empty = (EMPTY,) * len(example.previous_state)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new dialogue: the state is empty again."""
+        self.state = self._empty
+        self.transcript: list[tuple[str, Reply]] = []
+
+    def say(self, text: str) -> Reply:
+        """The system's reply to what the user typed.
+
+        Raises ValueError when the text is empty or too long for the model; the dialogue then stays as it was.
+        """
+        cut = getattr(self.source, "pieces", None)
+        words = tuple(cut(text)) if cut else tuple(words_of(text, self.vocabulary))
+        if not words:
+            raise ValueError("there is nothing to answer: type at least one word")
+        turn = Turn(self.state, words, (), (), ())
+        try:
+            reply = self.adapted.reply(turn, self.temperature, self.seed + len(self.transcript))
+        except ValueError as error:
+            raise ValueError(f"this message of {len(words)} words cannot be answered: {error}") from error
+        reply = reply._replace(
+            unknown=tuple(self.vocabulary.unknown(words)), text=self.source.text(reply.response)
+        )
+        if len(reply.state) == len(self.state):  # a malformed state would only spoil the turns that follow
+            self.state = reply.state
+        self.transcript.append((text, reply))
+        return reply

@@ -6,14 +6,14 @@ from typing import Any
 
 from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
-from metadialog_lite.families.baselines import Prior
+from metadialog_lite.families.baselines import Bayes, FineTune, Prior, Scratch, Trial
 from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, MetaSGD, Reptile
 from metadialog_lite.model import DialogueModel, ModelConfig
 
-__all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "make_learner"]
+__all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "Trial", "make_learner"]
 
 LEARNERS: dict[str, type[Learner]] = {
-    learner.name: learner for learner in (MAML, FOMAML, Reptile, ANIL, MetaSGD, Prior)
+    learner.name: learner for learner in (MAML, FOMAML, Reptile, ANIL, MetaSGD, Prior, FineTune, Scratch, Bayes)
 }
 
 

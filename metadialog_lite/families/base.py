@@ -10,7 +10,7 @@ for each task, stacked. So a formula is written once, and many tasks run in one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,18 +25,24 @@ Phi = dict[str, Tensor]
 Rates = Mapping[str, "Tensor | float"]
 
 
-def inner_step(theta: Theta, rates: Rates, loss: Callable[[Theta], Tensor], differentiable: bool) -> Theta:
-    """EQ-MAML-1: theta' = theta - alpha * grad_theta L(theta), for the tensors that ``rates`` names.
+def inner_gradient(
+    theta: Theta, names: Iterable[str], loss: Callable[[Theta], Tensor], differentiable: bool
+) -> dict[str, Tensor]:
+    """grad_theta L(theta) for the tensors called ``names``.
 
     ``loss`` sums over tasks: each task has its own theta, so the gradient of the sum is every task's own gradient.
-    ``differentiable=True`` keeps the graph of the gradient (second order); with False it counts as a constant.
+    With ``differentiable`` the gradient keeps its graph (second order); without, it counts as a constant.
     """
-    free = {name: theta[name] if differentiable else theta[name].detach().requires_grad_() for name in rates}
+    free = {name: theta[name] if differentiable else theta[name].detach().requires_grad_() for name in names}
     with torch.enable_grad():
-        gradient = torch.autograd.grad(
-            loss({**theta, **free}), list(free.values()), create_graph=differentiable
-        )
-    return {**theta, **{name: theta[name] - rates[name] * g for name, g in zip(rates, gradient)}}
+        gradient = torch.autograd.grad(loss({**theta, **free}), list(free.values()), create_graph=differentiable)
+    return dict(zip(free, gradient))
+
+
+def inner_step(theta: Theta, rates: Rates, loss: Callable[[Theta], Tensor], differentiable: bool) -> Theta:
+    """EQ-MAML-1: theta' = theta - alpha * grad_theta L(theta), for the tensors that ``rates`` names."""
+    gradient = inner_gradient(theta, rates, loss, differentiable)
+    return {**theta, **{name: theta[name] - rates[name] * g for name, g in gradient.items()}}
 
 
 class Adapted:
@@ -78,7 +84,7 @@ def as_batch(turns: TurnBatch | Sequence[Turn], vocabulary: Vocabulary, model: D
     """Turns as tensors on the model's device; tensors stay as they are."""
     if isinstance(turns, TurnBatch):
         return turns
-    return encode_turns(turns, vocabulary).to(model.embedding.device)
+    return encode_turns(turns, vocabulary).to(model.future.device)
 
 
 class Learner(nn.Module):
@@ -95,6 +101,11 @@ class Learner(nn.Module):
         super().__init__()
         self.model = model
         self.vocabulary = vocabulary
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's tensors are."""
+        return self.model.future.device
 
     def phi(self) -> Phi:
         """All meta-parameters by name: ``model.*`` is theta_0, the rest is the learner's own (e.g. ``rates.*``)."""
@@ -119,7 +130,7 @@ class Learner(nn.Module):
 
     def support_loss(self, theta: Theta, support: TurnBatch) -> Tensor:
         """Sum over tasks of L_S: mean nats per support turn."""
-        return self.model.nll(theta, support).sum() / support.turns()
+        return self.model.token_nll(theta, support).sum() / support.turns()
 
     def query_losses(self, theta: Theta, query: TurnBatch) -> Tensor:
         """L_Q for each task and capability: mean nats per query turn, [..., 3]."""

@@ -101,9 +101,9 @@ class Reptile(MAML):
         with torch.no_grad():
             theta = self.adapt_theta(phi, support)
             losses = self.query_losses(theta, query)
-            tasks = tuple(range(losses.dim() - 1))
+            tasks = support.tokens.shape[:-2].numel()
             gradient = {
-                name: value - theta[name[len("model.") :]].mean(tasks) if tasks else value - theta[name[len("model.") :]]
+                name: value - theta[name.removeprefix("model.")].reshape(tasks, *value.shape).mean(0)
                 for name, value in phi.items()
             }
         return gradient, losses
