@@ -1,0 +1,308 @@
+"""Tasks and dialogues: pure functions of their name, rendered so that they can be read back, frozen by example."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from read_turn import read, templates_of, user_kinds
+
+from metadialog_lite.turns import CAPABILITIES, EMPTY, Task, TaskSource, Turn
+from metadialog_lite.world import ACTS, World, load_world
+
+HERE = Path(__file__).parent / "worlds"
+EN, ZH = load_world("restaurants.en"), load_world("restaurants.zh")
+SMALL = [load_world(HERE / f"{name}.yaml") for name in ("brute", "brute_three", "brute_five", "instructor_40_lines")]
+NOISY = EN.with_knobs(word_noise=0.3)
+WORLDS = [EN, ZH, NOISY, EN.with_knobs(volunteer=0.0, greet=1.0, thank=1.0), EN.with_knobs(volunteer=0.95), *SMALL]
+tasks = st.builds(lambda world, split, seed, index: world.task(split, seed, index), st.sampled_from(WORLDS),
+                  st.sampled_from(["train", "valid", "test"]), st.integers(0, 10**9), st.integers(0, 10**9))
+
+
+def starts_dialogue(turn: Turn, earlier: Turn | None) -> bool:
+    """Whether ``turn`` opens a dialogue (only a greeting may come before with the state still empty)."""
+    return set(turn.previous_state) == {EMPTY} and (earlier is None or earlier.act != ("greet",))
+
+
+@settings(max_examples=80, deadline=None)
+@given(tasks, st.integers(0, 12), st.integers(0, 12))
+def test_support_and_query_are_nested_and_query_knows_no_shots(task, few, more):
+    few, more = sorted((few, more))
+    assert task.support(more)[:few] == task.support(few)
+    query = task.query(more)
+    task.support(few)
+    task.dialogues(2)
+    assert task.query(more) == query
+    assert task.query(few) == query[:few]
+    assert task.dialogues(3)[:1] == task.dialogues(1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(tasks)
+def test_a_task_is_a_pure_function_of_its_name(task):
+    world = task.world
+    _, split, seed, index = task.name.rsplit("/", 3)
+    random.seed(1)
+    world.task("train", 5, 6).support(9)
+    state = random.getstate()
+    again = world.task(split, int(seed), int(index))
+    for latent in ("lexicon", "order", "persona", "style"):
+        assert getattr(again, latent) == getattr(task, latent)
+    assert again.query(5) == task.query(5)
+    assert again.support(9) == task.support(9)
+    assert random.getstate() == state  # no global random state is read or moved
+
+
+@settings(max_examples=80, deadline=None)
+@given(tasks)
+def test_what_is_rendered_reads_back_as_what_was_meant(task):
+    """An independent parser finds one reading of each turn: the meaning that Bayes is told."""
+    world = task.world
+    for turn in (*task.support(12), *task.query(6)):
+        assert len(user_kinds(world.spec, turn)) == 1
+        assert len(templates_of(world.spec, turn)) == 1
+        assert tuple(turn.meaning) == read(world.spec, turn)
+
+
+@settings(max_examples=80, deadline=None)
+@given(tasks)
+def test_dialogues_follow_the_plan(task):
+    world = task.world
+    for dialogue in task.dialogues(4):
+        acts = [turn.act[0] for turn in dialogue]
+        middle = acts[acts[0] == "greet":len(acts) - (acts[-1] == "bye")]
+        assert middle[-2:] == ["confirm", "offer"]
+        assert set(middle[:-2]) <= {"request"}
+        assert dialogue[0].previous_state == (EMPTY,) * len(world.slots)
+        for earlier, later in pairwise(dialogue):
+            assert later.previous_state == earlier.state
+            if earlier.act[0] == "request":  # the user answers first what was asked
+                asked = world.slots.index(earlier.act[1])
+                assert later.meaning.mentions[0][0] == asked
+                assert earlier.state[asked] == EMPTY
+        for turn in dialogue:
+            if turn.act[0] == "request":
+                assert turn.act[1] == next(s for s in task.order if turn.state[world.slots.index(s)] == EMPTY)
+            for slot, word, value in turn.meaning.mentions:
+                heard, wanted = world.words[slot][word], turn.state[slot]
+                assert wanted == world.values[slot][value]
+                if not world.spec.knobs.word_noise:
+                    assert task.lexicon[world.slots[slot]][heard] == wanted
+
+
+@settings(max_examples=60, deadline=None)
+@given(tasks, st.integers(1, 15))
+def test_support_starts_with_a_dialogue_and_is_consecutive(task, shots):
+    support = task.support(shots)
+    assert starts_dialogue(support[0], None)
+    for earlier, later in pairwise(support):
+        if not starts_dialogue(later, earlier):
+            assert later.previous_state == earlier.state
+        else:
+            assert earlier.act[0] in ("offer", "bye")  # the one before was whole
+
+
+@settings(max_examples=60, deadline=None)
+@given(tasks)
+def test_every_token_is_in_the_closed_vocabulary(task):
+    world = task.world
+    tokens = set(world.tokens)
+    assert len(tokens) == len(world.tokens)
+    for turn in (*task.support(10), *task.query(5)):
+        for part in turn[:5]:
+            assert set(part) <= tokens
+        assert len(turn.state) == len(turn.previous_state) == len(world.slots)
+        assert turn.act[0] in ACTS
+        assert all(turn[:1] + turn[1:5])  # no part is empty
+
+
+def test_vocabularies_are_frozen():
+    assert len(EN.tokens) == 166
+    assert EN.tokens[:6] == (EMPTY, *ACTS)
+    assert not any(token.startswith(("<", "{")) for world in WORLDS for token in world.tokens)
+
+
+def test_worlds_and_tasks_are_what_turns_py_promises():
+    source: TaskSource = EN
+    task: Task = source.task("train", 0, 0)
+    assert source.capabilities == CAPABILITIES
+    assert task.name == "restaurants.en/train/0/0"
+    assert task.support(0) == task.query(0) == []
+    assert set(task.lexicon) == set(EN.slots)
+    assert sorted(task.order) == sorted(EN.slots)
+    assert all(sum(p) == pytest.approx(1) for p in task.style.values())
+
+
+def test_splits_seeds_and_indices_give_different_tasks():
+    seen = {(t.order, str(t.lexicon)) for split in ("train", "valid", "test") for seed in range(3)
+            for t in (EN.task(split, seed, i) for i in range(30))}
+    assert len(seen) == 270
+
+
+def test_the_same_in_another_process_whatever_its_hash_seed():
+    code = ("from metadialog_lite.world import load_world; t = load_world('restaurants.en').task('test', 3, 7);"
+            "print(t.lexicon, t.order, t.persona, t.support(9), t.query(4))")
+    outputs = {subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+                              cwd=Path(__file__).parents[1], capture_output=True, check=True).stdout
+               for seed in ("0", "1")}
+    assert len(outputs) == 1
+    assert b"restaurants" not in outputs.pop()[:1]
+
+
+# ---------------------------------------------------------------- frequencies of the process
+
+def test_latents_and_knobs_have_the_stated_frequencies():
+    """3,000 tasks; five standard deviations of room each."""
+    count, orders, first_value, names = 3000, Counter(), Counter(), Counter()
+    opening, asked_again, greeted, thanked, heard, misheard = Counter(), Counter(), 0, 0, 0, 0
+    for index in range(count):
+        task = NOISY.task("train", 1, index)
+        orders[task.order] += 1
+        first_value[task.lexicon["food"]["zesty"]] += 1
+        names[task.persona["name"]] += 1
+        (dialogue,) = task.dialogues(1)
+        greeted += dialogue[0].act == ("greet",)
+        thanked += dialogue[-1].act == ("bye",)
+        begin = dialogue[1 if dialogue[0].act == ("greet",) else 0]
+        opening[begin.meaning.mentions[0][0]] += 1
+        asked_again[len(begin.meaning.mentions) - 1] += 1
+        for slot, word, value in begin.meaning.mentions:
+            heard += 1
+            misheard += task.meaning_of[slot][word] != value
+
+    def near(hits: int, of: int, p: float) -> bool:
+        return abs(hits - of * p) < 5 * (of * p * (1 - p)) ** 0.5
+
+    assert len(orders) == 24
+    assert all(near(n, count, 1 / 24) for n in orders.values())
+    assert all(near(n, count, 1 / 5) for n in first_value.values())
+    assert all(near(n, count, 1 / 6) for n in names.values())
+    assert all(near(n, count, 1 / 4) for n in opening.values())
+    assert near(asked_again[0], count, (1 - 0.22) ** 3)
+    assert near(greeted, count, 0.05)
+    assert near(thanked, count, 0.2)
+    assert near(misheard, heard, 0.3)
+
+
+def test_a_query_turn_is_a_uniformly_chosen_turn_of_a_new_dialogue():
+    world, count = EN.with_knobs(volunteer=0.95, greet=1.0, thank=1.0), 4000
+    # greet, (mostly one) inform, offer, bye: about a quarter each
+    kinds = Counter(turn.act[0] for i in range(count) for turn in world.task("train", 0, i).query(1))
+    assert abs(kinds["greet"] / count - 0.245) < 0.03
+    assert abs(kinds["bye"] - kinds["greet"]) < 5 * (count / 2) ** 0.5
+    assert abs(kinds["offer"] - kinds["greet"]) < 5 * (count / 2) ** 0.5
+
+
+def test_text_is_what_a_person_reads():
+    assert EN.text(("hi", ",", "we", "want", "it", "!")) == "hi, we want it!"
+    assert ZH.text(("你好", "，", "川菜")) == "你好，川菜"
+    assert EN.text(()) == ZH.text(()) == ""
+
+
+def test_with_knobs_changes_nothing_else():
+    noisy = EN.with_knobs(word_noise=0.2)
+    assert noisy.spec.knobs.word_noise == 0.2
+    assert EN.spec.knobs.word_noise == 0.0
+    assert (noisy.tokens, noisy.slots, noisy.name) == (EN.tokens, EN.slots, EN.name)
+    assert noisy.task("train", 0, 0).lexicon == EN.task("train", 0, 0).lexicon
+    assert isinstance(noisy, World)
+
+
+# ---------------------------------------------------------------- golden dialogues
+
+def shown(world: World, turn: Turn) -> str:
+    return " | ".join((" ".join(turn.previous_state), world.text(turn.user), " ".join(turn.state), " ".join(turn.act),
+                       world.text(turn.response)))
+
+
+GOLDEN = {
+    "restaurants.en": ((
+        {"zesty": "mexican", "mellow": "italian", "smoky": "indian", "crispy": "french", "hearty": "thai"},
+        ("meal", "area", "price", "food"),
+        {"name": "ben", "home": "kyoto", "hobby": "gardening"},
+    ), [
+        [
+            "- - - - | i would like at birthday prices and a table at midnight | "
+            "- - luxury dinner | request area | and which part of town do you prefer?",
+            "- - luxury dinner | let us say near the harbour | "
+            "- west luxury dinner | request food | what kind of food would you like?",
+            "- west luxury dinner | zesty dishes | mexican west luxury dinner | "
+            "confirm | you want dinner in the west, mexican and luxury, right?",
+            "mexican west luxury dinner | sounds good | "
+            "mexican west luxury dinner | offer | ben found a luxury place in the west for you.",
+        ],
+        [
+            "- - - - | i would like something hearty | thai - - - | "
+            "request meal | what meal of the day would you like?",
+            "thai - - - | well, a table at sunrise and near the castle | "
+            "thai north - breakfast | request price | and which price range do you prefer?",
+            "thai north - breakfast | on a family budget | "
+            "thai north cheap breakfast | confirm | let me repeat: thai, north, cheap and breakfast.",
+            "thai north cheap breakfast | exactly | thai north cheap breakfast | "
+            "offer | ben found a cheap place in the north for you.",
+            "thai north cheap breakfast | great, that is all | "
+            "thai north cheap breakfast | bye | bye, i am off to my gardening now.",
+        ],
+        [
+            "- - - - | please find us something mellow | "
+            "italian - - - | request meal | and which meal of the day do you prefer?",
+            "italian - - - | preferably around teatime | "
+            "italian - - brunch | request area | could you tell me the part of town?",
+            "italian - - brunch | let us say not far from the castle | "
+            "italian north - brunch | request price | and which price range do you prefer?",
+        ],
+        [
+            "french east - supper | let us say at royal prices | "
+            "french east fair supper | confirm | let me repeat: french, east, fair and supper.",
+            "- - fair brunch | let us say near the campus | "
+            "- centre fair brunch | request food | could you tell me the kind of food?",
+        ],
+    ]),
+    "restaurants.zh": ((
+        {"重口": "东北菜", "清淡": "湘菜", "家常": "粤菜", "讲究": "素菜", "解馋": "川菜"},
+        ("meal", "food", "area", "price"),
+        {"name": "晨晨", "home": "大连", "hobby": "唱歌"},
+    ), [
+        [
+            "- - - - | 我们在找餐馆，口味要讲究的，定在深夜 | 素菜 - - 早餐 | request area | 请问您想要什么城区？",
+            "素菜 - - 早餐 | 那就离校园不远 | 素菜 北城 - 早餐 | request price | 请问您想要什么价位？",
+            "素菜 北城 - 早餐 | 最好预算按老板的标准 | 素菜 北城 便宜 早餐 | confirm | 北城的素菜，便宜，早餐，对吗？",
+            "素菜 北城 便宜 早餐 | 没错 | 素菜 北城 便宜 早餐 | offer | 早餐的素菜已经订好了。",
+        ],
+        [
+            "- - - - | 您好，想订位，预算按生日的标准 | - - 实惠 - | request meal | 那么用餐时段有要求吗？",
+            "- - 实惠 - | 那就定在正午 | - - 实惠 早午餐 | request food | 请问您想要什么菜系？",
+            "- - 实惠 早午餐 | 嗯，口味要重口的 | 东北菜 - 实惠 早午餐 | request area | 晨晨还想知道城区。",
+            "东北菜 - 实惠 早午餐 | 那就离车站不远 | "
+            "东北菜 市中心 实惠 早午餐 | confirm | 市中心的东北菜，实惠，早午餐，对吗？",
+            "东北菜 市中心 实惠 早午餐 | 对，就这样 | 东北菜 市中心 实惠 早午餐 | offer | 早午餐的东北菜已经订好了。",
+        ],
+        [
+            "- - - - | 我要订一桌，想吃点解馋的，离校园不远，定在深夜 | "
+            "川菜 北城 - 早餐 | request price | 请问您想要什么价位？",
+            "川菜 北城 - 早餐 | 那就预算按老板的标准 | 川菜 北城 便宜 早餐 | confirm | 北城的川菜，便宜，早餐，对吗？",
+            "川菜 北城 便宜 早餐 | 可以 | 川菜 北城 便宜 早餐 | offer | 早餐的川菜已经订好了。",
+        ],
+        [
+            "湘菜 东城 便宜 夜宵 | 是的 | 湘菜 东城 便宜 夜宵 | offer | 夜宵的湘菜已经订好了。",
+            "- - - - | 您好，想订位，家庭那种价钱 | - - 偏贵 - | request meal | 那么用餐时段有要求吗？",
+        ],
+    ]),
+}
+
+
+@pytest.mark.parametrize("world", [EN, ZH])
+def test_golden_dialogues(world):
+    """Word for word: whoever changes a world or the order of random draws changes every checkpoint and curve."""
+    task = world.task("train", 0, 0)
+    latents, parts = GOLDEN[world.name]
+    assert (task.lexicon["food"], task.order, task.persona) == latents
+    found = [*task.dialogues(2), task.support(3), task.query(2)]
+    assert [[shown(world, turn) for turn in part] for part in found] == parts
