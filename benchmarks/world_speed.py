@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Callable
+from itertools import pairwise
 from time import process_time
 from typing import Any
 
 TASKS, SUPPORT, QUERY, TARGET_MS = 16, 16, 8, 25.0
+STAGES = ("sample", "encode", "bayes")
 
 
 def measure(world_name: str, noise: float, rounds: int) -> dict[str, Any]:
@@ -29,22 +30,19 @@ def measure(world_name: str, noise: float, rounds: int) -> dict[str, Any]:
     vocabulary, bayes = Vocabulary.of(world), BayesReference(world)
     seconds: list[dict[str, float]] = []
     for number in range(rounds):
-        row: dict[str, float] = {}
-
-        def timed(stage: str, work: Callable[[], Any], row: dict[str, float] = row) -> Any:
-            start = process_time()
-            result = work()
-            row[stage] = process_time() - start
-            return result
-
-        episodes = timed("sample", lambda first=number * TASKS: draw_episodes(
-            world, "train", 0, first, TASKS, SUPPORT, QUERY))
-        timed("encode", lambda drawn=episodes: (stack_tasks([e.support for e in drawn], vocabulary),
-                                                stack_tasks([e.query for e in drawn], vocabulary)))
-        timed("bayes", lambda drawn=episodes: [
-            posterior.nll(turn) for e in drawn for posterior in [bayes.posterior(e.support)] for turn in e.query])
-        row["total"] = sum(row.values())
-        seconds.append(row)
+        marks = [process_time()]
+        episodes = draw_episodes(world, "train", 0, number * TASKS, TASKS, SUPPORT, QUERY)
+        marks.append(process_time())
+        stack_tasks([episode.support for episode in episodes], vocabulary)
+        stack_tasks([episode.query for episode in episodes], vocabulary)
+        marks.append(process_time())
+        for episode in episodes:
+            posterior = bayes.posterior(episode.support)
+            for turn in episode.query:
+                posterior.nll(turn)
+        marks.append(process_time())
+        row = dict(zip(STAGES, (b - a for a, b in pairwise(marks)), strict=True))
+        seconds.append({**row, "total": marks[-1] - marks[0]})
     best = {f"{stage}_ms": round(1000 * min(row[stage] for row in seconds), 3) for stage in seconds[0]}
     return {"benchmark": "world_speed", "world": world_name, "word_noise": noise, "tasks": TASKS, "support": SUPPORT,
             "query": QUERY, "rounds": rounds, **best, "target_ms": TARGET_MS, "reached": best["total_ms"] <= TARGET_MS,
@@ -64,7 +62,7 @@ def main() -> None:
         return
     print(f"{found['world']}, word noise {found['word_noise']:g}: {TASKS} tasks × ({SUPPORT} support + {QUERY} query "
           f"turns), CPU time, minimum of {found['rounds']}")
-    for stage in ("sample", "encode", "bayes", "total"):
+    for stage in (*STAGES, "total"):
         print(f"  {stage:8}{found[f'{stage}_ms']:8.2f} ms")
     print(f"  target  {TARGET_MS:8.2f} ms: {'reached' if found['reached'] else 'NOT reached'}")
 
