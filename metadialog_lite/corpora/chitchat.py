@@ -11,10 +11,8 @@ and the subword vocabulary is learned from the conversations of train alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -24,31 +22,15 @@ from metadialog_lite.corpora.conversations import (
     Conversation,
     CorpusError,
     CorpusReport,
-    Group,
     read_conversations,
 )
 from metadialog_lite.corpora.filters import ClassroomFilter, load_filter
+from metadialog_lite.corpora.splits import SPLITS, Limits, enough, split_conversations, split_speakers
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
 from metadialog_lite.turns import Turn
 
-SPLITS = ("train", "valid", "test")
-_SALT = "metadialog-lite/chitchat/1"  # another salt is another data split: numbers cannot be compared any more
 _BREAK = WORD + BREAK
 _CHUNK = 4  # query turns taken from one conversation before the next one has its say
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Sizes of turns and tasks. ``<usr> user <sys> response <eos>`` has at most user + response + 3 tokens."""
-
-    user: int = 37  # pieces; of a longer message the end is kept
-    response: int = 24  # pieces; a longer one is cut after its last sentence that fits, if any does
-    support: int = 32  # turns that every task can give as support ...
-    query: int = 8  # ... while so many query turns are left in other conversations
-    groups: int = 4  # a shorter conversation is not used
-    hub: int = 60  # who has more conversations always trains: a held-out speaker takes all of them out of training
-    vocabulary: int = 1000  # subword pieces
-    vocabulary_texts: int = 25_000  # message groups that the vocabulary is learned from
 
 
 class Speaker(NamedTuple):
@@ -68,7 +50,7 @@ class ChitchatTask:
         dialogues = list(speaker.dialogues)
         random.shuffle(dialogues)
         # Greedy, in shuffled order. A speaker whose turns without those of the longest conversation number at least
-        # support + query - 1 always gets both: see _enough.
+        # support + query - 1 always gets both: see enough().
         support_left = sum(len(turns) for _, turns in dialogues)
         aim, found = max(limits.query, support_left // 4), 0
         self.query_dialogues: list[tuple[str, tuple[Turn, ...]]] = []
@@ -143,13 +125,8 @@ class ChitchatCorpus:
         self.limits = limits
         self.report = CorpusReport()
         conversations = read_conversations(raw, classroom or load_filter(), limits.groups, self.report)
-        self.split_of_speaker = _split_speakers(conversations, limits)
-        self.split_of_conversation: dict[str, str] = {}
-        for conversation in conversations:
-            splits = {self.split_of_speaker.get(group.speaker) for group in conversation.groups}
-            held_out_first = next((split for split in reversed(SPLITS) if split in splits), None)
-            if held_out_first:
-                self.split_of_conversation[conversation.id] = held_out_first
+        self.split_of_speaker = split_speakers(conversations, limits)
+        self.split_of_conversation = split_conversations(conversations, self.split_of_speaker)
         used = [c for c in conversations if c.id in self.split_of_conversation]
         self.report.skipped["neither speaker has enough turns"] = self.report.kept - len(used)
         self.report.kept = len(used)
@@ -243,7 +220,7 @@ class ChitchatCorpus:
                 dialogues.setdefault(speaker, []).append((conversation.id, tuple(answered)))
         found: dict[str, list[Speaker]] = {split: [] for split in SPLITS}
         for speaker, parts in sorted(dialogues.items()):
-            if _enough([len(turns) for _, turns in parts], self.limits):
+            if enough([len(turns) for _, turns in parts], self.limits):
                 split = self.split_of_speaker[speaker]
                 found[split].append(Speaker(speaker, split, tuple(parts)))
                 self.report.turns[f"of {split} speakers"] += sum(len(turns) for _, turns in parts)
@@ -271,40 +248,6 @@ class ChitchatCorpus:
             return kept[1:] if kept[0] == _BREAK and len(kept) > 1 else kept
         tail = sentences[-1][-self.limits.user :] if sentences else ()
         return tail[next((i for i, piece in enumerate(tail) if piece.startswith(WORD)), 0) :]
-
-
-def _enough(sizes: Sequence[int], limits: Limits) -> bool:
-    """Whether every way of sharing out conversations of these sizes leaves enough turns for support and query.
-
-    Proof: suppose the greedy pass ends with q < query turns. A conversation that it passed over has c turns with
-    total - q - c < support at most (q only grew later), so total < support + query - 1 + c: excluded here. And if it
-    passed over none, the query is everything.
-    """
-    return bool(sizes) and sum(sizes) - max(sizes) >= limits.support + limits.query - 1
-
-
-def _split_speakers(conversations: Sequence[Conversation], limits: Limits) -> dict[str, str]:
-    """Speaker -> split by a hash of the id, for all who seem to have enough turns (counted in words, roughly)."""
-    sizes: dict[str, list[int]] = {}
-    for conversation in conversations:
-        answers: dict[str, int] = {}
-        for group in conversation.groups[1:]:
-            answers[group.speaker] = answers.get(group.speaker, 0) + _fits(group, limits)
-        for speaker, count in answers.items():
-            sizes.setdefault(speaker, []).append(count)
-    splits = {}
-    for speaker, counts in sorted(sizes.items()):
-        if _enough(counts, limits):
-            digest = hashlib.sha256(f"{_SALT}/{speaker}".encode()).digest()
-            place = int.from_bytes(digest[:8], "big") / 2**64
-            train = len(counts) > limits.hub or place < 0.6
-            splits[speaker] = "train" if train else "valid" if place < 0.75 else "test"
-    return splits
-
-
-def _fits(group: Group, limits: Limits) -> bool:
-    """Whether the first sentence will probably fit into the response: a word is 1.5 pieces on average."""
-    return 1.5 * len(group.sentences[0].split()) <= limits.response
 
 
 def load_chitchat() -> ChitchatCorpus:
