@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Lab(ModuleType):
-    """Importing the submodule ``check`` would put that module in the place of the function ``check``: prevented here."""
+    """Importing the submodule ``check`` would put it in the place of the function of that name: prevented here."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

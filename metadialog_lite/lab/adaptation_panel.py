@@ -11,7 +11,7 @@ import numpy as np
 from metadialog_lite.lab import widgets as ui
 from metadialog_lite.lab.curve import PARTS
 from metadialog_lite.lab.figures import FLOOR, LOOK_OF, curve_layout, line
-from metadialog_lite.lab.speaker import Adaptation, Surprise, adapt, lexicon_html, resolve, surprises
+from metadialog_lite.lab.speaker import Adaptation, Surprise, adapt, lexicon_html, resolve, said_html, surprises
 from metadialog_lite.turns import CAPABILITIES, TaskSource
 
 
@@ -184,7 +184,7 @@ class AdaptationPanel(ui.Panel):
         for k in (0, step):
             if k not in self._replies:
                 self._replies[k] = self.result.adapted[k].reply(turn)
-        text, rows = self.source.text, []
+        rows = []
         for name in CAPABILITIES:
             right = getattr(turn, name)
             if not right and name != "response":
@@ -192,14 +192,13 @@ class AdaptationPanel(ui.Panel):
             cells = []
             for reply in (self._replies[0], self._replies[step]):
                 said = getattr(reply, name)
-                shown = text(said) if name == "response" else " ".join(said)
                 mark = "✓" if said == right else "✗"
-                cells.append(f"<td>{mark} {html.escape(shown) or '<i>nothing</i>'}</td>")
-            shown = text(right) if name == "response" else " ".join(right)
-            rows.append(f"<tr><th>{name}</th>{cells[0]}{cells[1]}<td>{html.escape(shown)}</td></tr>")
+                cells.append(f"<td>{mark} {said_html(self.source, name, said)}</td>")
+            rows.append(f"<tr><th>{name}</th>{cells[0]}{cells[1]}<td>{said_html(self.source, name, right)}</td></tr>")
         after = f"after {step} step{'s' * (step != 1)}"
-        return (f"<div class='md-said'>User: <b>{html.escape(text(turn.user))}</b></div><table class='md-table'>"
-                f"<tr><th></th><th>reply before</th><th>reply {after}</th><th>what this speaker's system says</th></tr>"
+        return (f"<div class='md-said'>User: <b>{html.escape(self.source.text(turn.user))}</b></div>"
+                "<table class='md-table md-wide'><tr><th></th><th>reply before</th>"
+                f"<th>reply {after}</th><th>what this speaker's system says</th></tr>"
                 f"{''.join(rows)}</table>")
 
 

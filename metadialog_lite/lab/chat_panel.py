@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as w
 
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.speaker import lexicon_html, resolve, words_of
+from metadialog_lite.lab.speaker import lexicon_html, resolve, said_html, words_of
 from metadialog_lite.turns import TaskSource, Turn
 
 
@@ -45,7 +45,7 @@ class ChatPanel(ui.Panel):
         self.says = ui.text_line("Say something: the models are made then.", "md-live")
         self.columns, self.lexicon = ui.text_line(), ui.text_line()
         self.send_button.on_click(lambda _: self.send(self.entry.value))
-        self.entry.observe(lambda change: change["new"] and self.send(change["new"]), "value")  # Enter
+        self.entry.observe(lambda change: self.send(change["new"]), "value")  # Enter
         self.reset_button.on_click(lambda _: self.reset())
         self.speaker_button.on_click(lambda _: self.next_speaker())
         self.lexicon_button.observe(lambda _: self._reveal(), "value")
@@ -129,12 +129,12 @@ class ChatPanel(ui.Panel):
             rows.append(f"<tr><th>you</th><td colspan='2'><b>{html.escape(text)}</b></td></tr>")
             cells = []
             for reply in replies:
-                details = [f"<small>{name}: {html.escape(' '.join(value))}</small><br>"
+                details = [f"<small>{name}: {said_html(self.source, name, value)}</small><br>"
                            for name, value in (("state", reply.state), ("act", reply.act)) if value]
-                answer = html.escape(self.source.text(reply.response)) or "<i>(says nothing)</i>"
+                answer = said_html(self.source, "response", reply.response)
                 cells.append(f"<td>{''.join(details)}{answer}</td>")
             rows.append(f"<tr><th>system</th>{''.join(cells)}</tr>")
-        return f"<table class='md-table' style='width:100%'>{head}{''.join(rows)}</table>"
+        return f"<table class='md-table md-wide'>{head}{''.join(rows)}</table>"
 
     def _reveal(self) -> None:
         self.lexicon.value = lexicon_html(self.task, self.task.support(self.shots)) if self.lexicon_button.value else ""

@@ -20,9 +20,12 @@ NAMES = {"total": "total", "state": "state tracking", "act": "choice of act", "r
 
 
 class _Record(Protocol):
-    step: int
-    loss: dict[str, float]
-    bayes: dict[str, float] | None
+    @property
+    def step(self) -> int: ...
+    @property
+    def loss(self) -> dict[str, float]: ...
+    @property
+    def bayes(self) -> dict[str, float] | None: ...
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def learning_curve(records: Iterable[Any], window: int = 20) -> tuple[Any, str]:
 
 
 def adaptation_curve(results: Sequence[Result], capability: str = "total") -> tuple[Any, str]:
-    """Loss after k support turns for several learners, each with its 95 % band, over the Bayes floor: (figure, text)."""
+    """Loss after k support turns for several learners with 95 % bands, over the Bayes floor: (figure, text)."""
     import plotly.graph_objects as go
 
     figure = go.Figure(layout=layout(title={"text": f"Loss after adaptation: {NAMES[capability]}", "x": 0.01}))

@@ -86,7 +86,7 @@ class Session:
     def _ask(self, run: bool = False, single: bool = False) -> None:
         with self._lock:
             if self.state in ("done", "diverged", "error") and not self._reset:
-                words = {"done": "the budget is used up", "diverged": "training diverged", "error": "there was an error"}
+                words = {"done": "the budget is used up", "diverged": "training diverged", "error": "an error"}
                 if "Reset" not in self.note:
                     self.note = f"{self.note or words[self.state]} — press Reset to begin again"
             else:

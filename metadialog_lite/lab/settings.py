@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from metadialog_lite.turns import TaskSource
@@ -20,7 +20,7 @@ ENDLESS = 10**9
 
 @dataclass(frozen=True)
 class Settings:
-    """What the training panel's controls say. Raises ValueError naming the setting, its value and what would be right."""
+    """What the training panel's controls say. A wrong one raises ValueError naming it."""
 
     learner: str = "maml"
     inner_lr: float = 0.03
@@ -38,7 +38,7 @@ class Settings:
         if not _whole(self.inner_steps) or not 0 <= self.inner_steps <= 10:
             raise ValueError(f"inner_steps: got {self.inner_steps!r}; a whole number from 0 to 10 is needed")
         if self.shots is not None and (not _whole(self.shots) or not 0 <= self.shots <= 32):
-            raise ValueError(f"shots: got {self.shots!r}; a whole number from 0 to 32, or None for a mixture, is needed")
+            raise ValueError(f"shots: got {self.shots!r}; 0 to 32, or None for a mixture, is needed")
         if not _whole(self.seed):
             raise ValueError(f"seed: got {self.seed!r}; a whole number is needed")
         if self.seconds is not None and (not _number(self.seconds) or not 0 < self.seconds < float("inf")):
@@ -70,16 +70,15 @@ def build_trainer(source: TaskSource, settings: Settings, model: Any = None) -> 
         CheckpointError: the checkpoint is missing, damaged or does not fit ``source``.
     """
     from metadialog_lite.checkpoints import initialise_from, load_checkpoint
-    from metadialog_lite.episodes import Vocabulary
-    from metadialog_lite.families import make_learner
-    from metadialog_lite.model import ModelConfig
     from metadialog_lite.training import TrainConfig, Trainer
+    from metadialog_lite.workbench import build_learner
 
-    vocabulary = Vocabulary.of(source)
     options = {"inner_lr": settings.inner_lr, "inner_steps": settings.inner_steps}
     checkpoint = load_checkpoint(settings.start, source.name) if settings.start else None
-    sizes = model or (checkpoint.learner.model.config if checkpoint else ModelConfig(vocabulary=len(vocabulary)))
-    learner = make_learner(settings.learner, sizes, vocabulary, seed=settings.seed, **options)
+    if model is None and checkpoint:
+        model = checkpoint.learner.model.config
+    sizes = {} if model is None else {k: v for k, v in asdict(model).items() if k != "vocabulary"}
+    learner = build_learner(settings.learner, source, settings.seed, options, sizes)
     if checkpoint:
         initialise_from(learner, checkpoint)
     config = TrainConfig(

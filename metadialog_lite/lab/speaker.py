@@ -27,7 +27,7 @@ def resolve(learner: Any) -> Callable[[], Learner]:
         if hasattr(learner, "snapshot"):
             found = learner.snapshot()
         elif isinstance(learner, Learner):
-            return copy_learner(learner)  # type: ignore[no-any-return]
+            return copy_learner(learner)
         elif callable(learner):
             made = learner()
             found = made.snapshot() if hasattr(made, "snapshot") else made and copy_learner(made)
@@ -35,7 +35,7 @@ def resolve(learner: Any) -> Callable[[], Learner]:
             raise ValueError(f"learner: got {learner!r}; a learner, a training panel or a function is needed")
         if found is None:
             raise ValueError("there is no learner yet: press Start in the training panel first")
-        return found  # type: ignore[no-any-return]
+        return found
 
     return get
 
@@ -140,6 +140,16 @@ def lexicon_html(task: Any, support: Sequence[Turn]) -> str:
     order = " → ".join(html.escape(slot) for slot in getattr(task, "order", ()))
     rows.append(f"<tr><th>asks in this order</th><td>{order}</td></tr>")
     return f"<table class='md-table'>{''.join(rows)}</table><small>✓ = heard in the support turns</small>"
+
+
+def said_html(source: TaskSource, capability: str, words: Sequence[str], most: int = 24) -> str:
+    """State, act or response for a table; an untrained model never stops, so its reply is cut."""
+    if not words:
+        return "<i>nothing</i>"
+    cut = list(words[:most])
+    text = source.text(cut) if capability == "response" else " ".join(cut)
+    more = f" … <i>({len(words)} words)</i>" if len(words) > most else ""
+    return html.escape(text) + more
 
 
 def words_of(text: str, source: TaskSource) -> tuple[str, ...]:

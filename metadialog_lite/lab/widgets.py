@@ -58,12 +58,10 @@ class Panel(w.VBox):
 
     def fail(self, error: BaseException | str) -> None:
         """Show an error in the panel, with its kind when it is not one of ours."""
-        known = isinstance(error, (str, ValueError))
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        detail = "" if known else (
-            f"<details><summary>details</summary><pre>{html.escape(''.join(traceback.format_exception(error)))}"
-            "</pre></details>"  # type: ignore[arg-type]
-        )
+        text, detail = str(error), ""
+        if isinstance(error, BaseException) and not isinstance(error, ValueError):
+            trace = html.escape("".join(traceback.format_exception(error)))
+            text, detail = f"{type(error).__name__}: {error}", f"<details><summary>details</summary><pre>{trace}</pre></details>"
         self.error.value = html.escape(text) + detail
         self.error.layout.display = ""
 

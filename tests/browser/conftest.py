@@ -68,9 +68,13 @@ def start_lab(folder: Path) -> tuple[Lab, subprocess.Popen[bytes]]:
                "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}",
                "--LabApp.news_url=None", "--LabApp.extension_manager=readonly",
                "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"]
-    settings = folder / ".settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    settings.parent.mkdir(parents=True)
-    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')  # else Lab asks whether it may fetch news
+    for name, text in {
+        "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',  # else Lab asks
+        "notebook-extension/tracker": '{"windowingMode": "none"}',  # else only what is in view can be found
+    }.items():
+        settings = folder / ".settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(text)
     environment = os.environ | {
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".workspaces"), "OMP_NUM_THREADS": "1",
         "JUPYTERLAB_SETTINGS_DIR": str(folder / ".settings"), "PYTHONPATH": os.pathsep.join(sys.path[1:])}
@@ -148,8 +152,8 @@ def run_all(page: Any) -> None:
         page.click("text=Run All Cells >> nth=0")
         try:
             page.wait_for_function(
-                "() => [...document.querySelectorAll('.jp-InputPrompt')].some(e => /\\[(\\*|\\d+)\\]/.test(e.textContent))",
-                timeout=3000)
+                "() => [...document.querySelectorAll('.jp-InputPrompt')]"
+                ".some(e => /\\[(\\*|\\d+)\\]/.test(e.textContent))", timeout=3000)
             return
         except Exception:
             continue
@@ -158,6 +162,10 @@ def run_all(page: Any) -> None:
 
 def wait_done(page: Any, timeout: float = 90_000) -> None:
     """Wait until no cell is queued or running."""
-    page.wait_for_function(
-        "() => { const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);"
-        " return p.length && p.every(t => /\\[\\d+\\]/.test(t)); }", timeout=timeout)
+    state = page.wait_for_function(
+        "() => { const wrong = document.querySelector('[data-mime-type=\"application/vnd.jupyter.error\"],"
+        " [data-mime-type=\"application/vnd.jupyter.stderr\"]'); if (wrong) return wrong.textContent;"
+        " const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);"
+        " return p.length && p.every(t => /\\[\\d+\\]/.test(t)) && 'done'; }",
+        timeout=timeout).json_value()
+    assert state == "done", state

@@ -52,7 +52,7 @@ function nameControls(panel) {
 function render({ model, el }) {
   el.style.display = "none";
   installOnce();
-  let panel = null, watcher = null;
+  let panel = null, watcher = null, sizes = null, fit = () => {};
   const attach = (tries) => {
     panel = el.closest(".md-panel");
     if (!panel) { if (tries > 0) setTimeout(attach, 50, tries - 1); return; }
@@ -60,11 +60,27 @@ function render({ model, el }) {
     const plan = () => {
       if (planned) return;
       planned = true;
-      setTimeout(() => { planned = false; nameControls(panel); }, 150); // a live curve changes often: not each time
+      setTimeout(() => { planned = false; nameControls(panel); fit(); }, 150); // a live curve changes often: not each time
     };
     watcher = new MutationObserver(plan);
     watcher.observe(panel, { childList: true, subtree: true });
     nameControls(panel);
+    // A figure is drawn before it has a place; plotly measures again when the window says that it was resized.
+    let wide = 0;
+    sizes = new ResizeObserver(() => {
+      const now = panel.clientWidth;
+      if (now && now !== wide) { wide = now; window.dispatchEvent(new Event("resize")); }
+    });
+    sizes.observe(panel);
+    const seen = new Set();
+    fit = () => {
+      for (const plot of panel.querySelectorAll(".js-plotly-plot")) {
+        if (!seen.has(plot) && plot.querySelector(".main-svg") && plot.clientWidth) {
+          seen.add(plot);
+          window.dispatchEvent(new Event("resize"));
+        }
+      }
+    };
     model.set("views", (model.get("views") || 0) + 1);
     model.save_changes();
   };
@@ -87,6 +103,7 @@ function render({ model, el }) {
   model.on("comm_live_update", dead);
   return () => {
     watcher && watcher.disconnect();
+    sizes && sizes.disconnect();
     model.off("msg:custom", copy);
     model.off("comm_live_update", dead);
   };
