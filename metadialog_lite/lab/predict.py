@@ -76,6 +76,8 @@ class Prediction:
         """The controls. Callbacks only note what was chosen."""
         import ipywidgets as widgets
 
+        from metadialog_lite.lab.guard import Guard
+
         wide = widgets.Layout(width="auto")
         answer: Any
         if self.choices is not None:
@@ -97,7 +99,10 @@ class Prediction:
 
         button.on_click(commit)
         unit = [widgets.Label(self.unit)] if self.unit and self.choices is None else []
-        return widgets.VBox([widgets.HBox([answer, *unit]), widgets.HBox([sure, button]), text])
+        # The guard keeps keys typed on a control from becoming notebook shortcuts ("d d" deletes the cell).
+        box = widgets.VBox([widgets.HBox([answer, *unit]), widgets.HBox([sure, button]), text, Guard()])
+        box.add_class("md-panel")
+        return box
 
     def _ipython_display_(self) -> None:
         from IPython.display import Markdown, display

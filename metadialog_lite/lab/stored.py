@@ -1,0 +1,55 @@
+"""Stored results of the shipped checkpoints, as a table for a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metadialog_lite.paths import data_dir
+from metadialog_lite.results import Result
+
+
+def stored_results(source: str, folder: Path | None = None) -> list[Result]:
+    """All stored results (``data/results/*.json``) on a world or corpus; files that are no results are passed over."""
+    found = []
+    for path in sorted((folder or data_dir() / "results").glob("*.json")):
+        try:
+            result = Result.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if source in (result.world, result.corpus):
+            found.append(result)
+    return found
+
+
+def stored_table(source: str, shots: int, folder: Path | None = None) -> Any:
+    """The stored results on ``source`` after ``shots`` support turns as a Markdown table, lowest loss first."""
+    from IPython.display import Markdown
+
+    rows = []
+    for result in stored_results(source, folder):
+        try:
+            row = result.row(shots)
+        except KeyError:
+            continue
+        loss = float("inf") if row.loss is None else row.loss
+        rows.append((loss, f"| {result.learner} | {result.seed} | {result.tasks} | {_number(row.loss)} "
+                           f"| {_number(row.bayes)} | {_with(row.gap_closed, row.gap_low, row.gap_high)} "
+                           f"| {_number(result.seconds.train, 0)} | {_number(result.seconds.adapt, 2)} |"))
+    if not rows:
+        return Markdown(f"*No results are stored for {source} after {shots} support turns.*")
+    head = (f"Stored results on held-out speakers of **{source}** after {shots} support turns "
+            "(nats per turn; CPU seconds; 95 % interval in brackets):\n\n"
+            "| learner | seed | speakers | loss | Bayes floor | gap closed | training | adapting, a speaker |\n"
+            "|---|---|---|---|---|---|---|---|\n")
+    return Markdown(head + "\n".join(text for _, text in sorted(rows)))
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _with(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return _number(value) + ("" if low is None or high is None else f" [{low:.3f}, {high:.3f}]")
