@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 WORD = "▁"
-_UNKNOWN = "<unk>"
+_UNKNOWN = "\ufffd"  # stands for signs that the vocabulary lacks; never leaves this module
 #: Letters with their apostrophes ("don't"), single digits, runs of other signs. Pieces never cross these borders,
 #: which also means that a piece never looks like a special token: "<usr>" is "<", "usr", ">".
 _BORDERS = rf"{WORD}?[a-z]+(?:'[a-z]+)*|{WORD}?[0-9]|{WORD}?[^{WORD}a-z0-9]+|{WORD}"
@@ -71,10 +71,9 @@ class Subwords:
                 library.pre_tokenizers.Split(library.Regex(_BORDERS), "isolated"),
             ]
         )
-        alphabet = [WORD, *(chr(code) for code in range(33, 127) if not chr(code).isupper())]
+        alphabet = [_UNKNOWN, WORD, *(chr(code) for code in range(33, 127) if not chr(code).isupper())]
         trainer = library.trainers.BpeTrainer(
             vocab_size=size,
-            special_tokens=[_UNKNOWN],
             initial_alphabet=alphabet,
             limit_alphabet=len(alphabet),
             show_progress=False,
