@@ -30,7 +30,10 @@ HEAD = ("output_embedding", "output_bias")
 
 def untie_head(theta: Theta) -> Theta:
     """theta with an output matrix of its own, equal to the embedding to begin with: the same function f_theta."""
-    return {**theta, "output_embedding": theta.get("output_embedding", theta["embedding"])}
+    if "output_embedding" in theta:
+        return theta
+    # A clone: were it the same tensor, a gradient with respect to the head would include the input side as well.
+    return {**theta, "output_embedding": theta["embedding"].clone()}
 
 
 @dataclass(frozen=True)

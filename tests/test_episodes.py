@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny import VOCABULARY, make_tasks, make_turn
 
 from metadialog_lite.episodes import SPECIALS, Vocabulary, draw_episodes, encode_turns, prompt_ids, stack_tasks
 from metadialog_lite.turns import Turn
-from tests.tiny import VOCABULARY, make_tasks, make_turn
 
 TURN = Turn(("-", "w1"), ("w2", "w3", "w4"), ("w5", "w1"), ("w6",), ("w7", "w8"))
 
@@ -45,13 +45,14 @@ def test_sequence_and_segments():
     assert words == "<state> - w1 <usr> w2 w3 w4 <state> w5 w1 <act> w6 <sys> w7 w8 <eos>"
     assert batch.segment[0].tolist() == [0] * 8 + [1, 1, 1, 2, 2, 3, 3, 3]
     assert batch.where[0].tolist() == [7, 8, 9, 10, 11, 12, 13, 14]  # each predicts the token behind it
-    assert VOCABULARY.decode(prompt_ids(TURN, VOCABULARY)) == "<state> - w1 <usr> w2 w3 w4 <state>".split()
+    prompt = VOCABULARY.decode(prompt_ids(TURN, VOCABULARY))
+    assert prompt == ["<state>", "-", "w1", "<usr>", "w2", "w3", "w4", "<state>"]
 
 
 def test_a_source_without_state_and_act_has_the_response_alone():
     turn = Turn((), ("w2", "w3"), (), (), ("w4",))
     batch = encode_turns([turn], VOCABULARY)
-    assert VOCABULARY.decode(batch.tokens[0].tolist()) == "<usr> w2 w3 <sys> w4 <eos>".split()
+    assert VOCABULARY.decode(batch.tokens[0].tolist()) == ["<usr>", "w2", "w3", "<sys>", "w4", "<eos>"]
     assert batch.segment[0].tolist() == [0, 0, 0, 0, 3, 3]
 
 

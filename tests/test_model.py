@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
+from test_episodes import Source
+from tiny import CONFIG, VOCABULARY, make_tasks, make_tiny
 
 from metadialog_lite.decoding import Chat, Reply, decode, parse_reply, words_of
 from metadialog_lite.episodes import ACT, EOS, PAD, SPECIALS, SYS, UNK, Vocabulary, encode_turns, stack_tasks
 from metadialog_lite.model import DialogueModel, ModelConfig, untie_head
 from metadialog_lite.turns import Turn
-from tests.test_episodes import Source
-from tests.tiny import CONFIG, VOCABULARY, make_tasks, make_tiny
 
 
 @pytest.fixture

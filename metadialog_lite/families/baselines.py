@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from metadialog_lite.decoding import Reply
 from metadialog_lite.episodes import Episode, TurnBatch, Vocabulary, stack_tasks
-from metadialog_lite.families.base import Adapted, AdaptedModel, Learner, Phi, as_batch, inner_gradient
+from metadialog_lite.families.base import Adapted, AdaptedModel, Learner, Phi, as_batch, check_inner, inner_gradient
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
 
@@ -69,6 +69,7 @@ class FineTune(Prior):
         optimizer: str = "adam",
     ) -> None:
         super().__init__(model, vocabulary)
+        check_inner(inner_lr, inner_steps)
         if optimizer not in self.RATES:
             raise ValueError(f"optimizer is {optimizer!r}; it must be one of {', '.join(self.RATES)}")
         self.optimizer, self.head_only = optimizer, head_only

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metadialog_lite.episodes import TurnBatch, Vocabulary
-from metadialog_lite.families.base import Learner, Phi, Rates, inner_step
+from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inner_step
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
 
@@ -39,10 +39,7 @@ class MAML(Learner):
         learned_rates: bool = False,
     ) -> None:
         super().__init__(model, vocabulary)
-        if not 0 < inner_lr <= 10:
-            raise ValueError(f"inner_lr is {inner_lr}; it must be above 0 and at most 10 (start with 0.01 to 0.1)")
-        if not isinstance(inner_steps, int) or not 0 <= inner_steps <= 100:
-            raise ValueError(f"inner_steps is {inner_steps!r}; it must be a whole number from 0 to 100")
+        check_inner(inner_lr, inner_steps)
         self.inner_lr, self.inner_steps = inner_lr, inner_steps
         self.rates = nn.ParameterDict()
         if learned_rates:
@@ -122,7 +119,8 @@ class ANIL(MAML):
         return untie_head(theta)
 
     def adapted(self, theta: Theta) -> Theta:
-        return {name: untie_head(theta)[name] for name in HEAD}
+        untied = untie_head(theta)
+        return {name: untied[name] for name in HEAD}
 
 
 class MetaSGD(MAML):
