@@ -173,7 +173,7 @@ def show(figure: Any, text: str) -> None:
     The picture that GitHub can show is added only where METADIALOG_TWINS=1 (``make notebooks``): it needs Chromium.
     """
     from IPython.display import display
-    from plotly.io import to_json_plotly
+    from plotly.io.json import to_json_plotly
 
     plain = json.loads(to_json_plotly(figure))  # a notebook file takes no arrays
     data = {"text/plain": text,
