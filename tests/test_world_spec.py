@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
-from typer.testing import CliRunner
 
 from metadialog_lite.world import WorldError, WorldSpec, load_world, read_spec, shipped_worlds
-from metadialog_lite.world.command import world_app
 
 GOOD = Path(__file__).parent / "worlds" / "instructor_40_lines.yaml"
-runner = CliRunner()
-app = typer.Typer()
-app.add_typer(world_app, name="world")
 
 
 def spec_with(change) -> str:
@@ -262,62 +253,3 @@ def test_with_knobs_says_which_knob(knobs, part):
         load_world("restaurants.en").with_knobs(**knobs)
     assert part in str(caught.value)
     assert "restaurants.en" in str(caught.value)
-
-
-# ---------------------------------------------------------------- world check and world sample
-
-def test_an_instructor_needs_forty_lines():
-    assert len(GOOD.read_text(encoding="utf-8").splitlines()) <= 40
-    result = runner.invoke(app, ["world", "check", str(GOOD)])
-    assert result.exit_code == 0
-    for part in ("library.en", "this world is sound", "history, physics, law", "Bayes(0)", "Bayes(16)", "request 3"):
-        assert part in result.stdout
-
-
-def test_check_as_json_is_json_alone_and_there_is_enough_to_learn():
-    result = runner.invoke(app, ["world", "check", str(GOOD), "--json"])
-    found = json.loads(result.stdout)
-    assert found["ok"] is True
-    assert found["slots"]["desk"] == ["first", "second", "third", "fourth", "fifth"]
-    assert found["bayes"]["0"]["total"] - found["bayes"]["16"]["total"] > 1
-
-
-def test_check_of_a_bad_world_is_exit_2_and_lines_on_stderr(tmp_path):
-    path = tmp_path / "bad.yaml"
-    path.write_text(spec_with(lambda w: (put("knobs", "thank", 3)(w), drop("language")(w))))
-    for command in (["check"], ["sample"], ["check", "--json"], ["sample", "--json"]):
-        result = runner.invoke(app, ["world", command[0], str(path), *command[1:]])
-        assert result.exit_code == 2
-        assert result.stdout == ""
-        assert "knobs.thank: got 3" in result.stderr
-        assert "language: missing" in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-def test_sample_prints_dialogues_and_the_hidden_side():
-    result = runner.invoke(app, ["world", "sample", "restaurants.en", "-n", "2", "--seed", "1"])
-    assert result.exit_code == 0
-    task = load_world("restaurants.en").task("train", 1, 0)
-    word, value = next(iter(task.lexicon["food"].items()))
-    for part in ("dialogue 1", "dialogue 2", f"{word} = {value}", ", ".join(task.order), task.persona["name"]):
-        assert part in result.stdout
-    assert "dialogue 3" not in result.stdout
-
-
-def test_sample_as_json_holds_the_same_dialogues():
-    result = runner.invoke(app, ["world", "sample", "restaurants.zh", "-n", "3", "--seed", "4", "--json"])
-    found = json.loads(result.stdout)
-    task = load_world("restaurants.zh").task("train", 4, 0)
-    assert found["lexicon"] == task.lexicon
-    assert [[turn["response"] for turn in d] for d in found["dialogues"]] == [
-        [list(turn.response) for turn in d] for d in task.dialogues(3)]
-
-
-@pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "many"], ["--seed", "x"], ["--nothing"]])
-def test_bad_arguments_are_exit_2(arguments):
-    assert runner.invoke(app, ["world", "sample", "restaurants.en", *arguments]).exit_code == 2
-
-
-def test_the_command_starts_without_torch():
-    code = "import sys, metadialog_lite.world.command; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

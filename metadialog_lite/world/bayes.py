@@ -47,7 +47,7 @@ class BayesReference:
         }
         self.every_order = (1 << len(self.orders)) - 1
         self._reach = [_reach(order, world) for order in self.orders]
-        self.asked = lru_cache(maxsize=None)(self._asked)
+        self.asked = lru_cache(maxsize=65536)(self._asked)
         self.facts_at = lru_cache(maxsize=None)(self._facts_at)
         self.word_posterior = lru_cache(maxsize=65536)(self._word_posterior)
 

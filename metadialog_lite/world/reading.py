@@ -46,7 +46,8 @@ def read_spec(name_or_path: str | Path) -> WorldSpec:
     if not isinstance(loaded, dict):
         raise WorldError(f"{path}: holds one {type(loaded).__name__}, expected fields such as 'world:' and 'slots:'")
     spec, lines = _validated(loaded)
-    lines = [*_twice(tree), *(f"{_where(tree, line)}{line}" for line in lines)]
+    lines = [*_twice(tree), *(f"{_where(tree, line)}{line}" for line in dict.fromkeys(lines))]
+    lines.sort(key=lambda line: int(line.split()[1].rstrip(":")) if line.startswith("line ") else 0)
     if spec is None or lines:
         raise WorldError("\n".join(f"{path}: {line}" for line in lines))
     return spec
