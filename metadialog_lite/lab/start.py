@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import tempfile
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,12 +73,12 @@ def code_of(function: Any) -> Any:
     """The source of a function or class of the package, without its docstring, as Markdown to be displayed."""
     from IPython.display import Markdown
 
-    text = inspect.cleandoc("\n" + inspect.getsource(function))
-    doc = function.__doc__
-    if doc:
-        for quote in ('"""', "'''"):
-            text = text.replace(f"{quote}{doc}{quote}\n", "", 1)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    definition = ast.parse("\n".join(lines)).body[0]
+    first = getattr(definition, "body", [definition])[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):  # the docstring
+        del lines[first.lineno - 1 : first.end_lineno]
+    lines = [line for line in lines if line.strip()]
     place = f"{function.__module__.replace('.', '/')}.py"
     return Markdown(f"`{place}`\n```python\n" + "\n".join(lines) + "\n```")
 
