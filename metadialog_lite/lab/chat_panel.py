@@ -31,7 +31,7 @@ class ChatPanel(ui.Panel):
         self.index = self._dialogue = 0
         self._models: tuple[Any, Any] | None = None
         self._vocabulary: Any = None
-        self.log: list[tuple[str, Any, Any]] = []  # (user text, reply before, reply after)
+        self.history: list[tuple[str, Any, Any]] = []  # (user text, reply before, reply after)
         self._states: list[tuple[str, ...]] = []
         self._work = ui.Background(self.fail)
         self.entry = w.Text(description="You say", placeholder="type, or press one of the suggestions",
@@ -44,8 +44,8 @@ class ChatPanel(ui.Panel):
         self.suggestions = ui.row()
         self.says = ui.text_line("Say something: the models are made then.", "md-live")
         self.columns, self.lexicon = ui.text_line(), ui.text_line()
-        self.send_button.on_click(lambda _: self.send(self.entry.value))
-        self.entry.observe(lambda change: self.send(change["new"]), "value")  # Enter
+        self.send_button.on_click(lambda _: self.say(self.entry.value))
+        self.entry.observe(lambda change: self.say(change["new"]), "value")  # Enter
         self.reset_button.on_click(lambda _: self.reset())
         self.speaker_button.on_click(lambda _: self.next_speaker())
         self.lexicon_button.observe(lambda _: self._reveal(), "value")
@@ -61,7 +61,7 @@ class ChatPanel(ui.Panel):
         """The speaker."""
         return self.source.task("test", self.seed, self.index)
 
-    def send(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Say ``text`` to both models; the answers appear when they are ready."""
         text = text.strip()
         if not text:
@@ -73,7 +73,7 @@ class ChatPanel(ui.Panel):
 
     def reset(self) -> None:
         """A new dialogue with the same speaker, and other suggestions."""
-        self.log = []
+        self.history = []
         dialogue = self.task.dialogues(self._dialogue + 1)[self._dialogue]
         self._dialogue += 1
         self._states = [dialogue[0].previous_state] * 2
@@ -82,7 +82,7 @@ class ChatPanel(ui.Panel):
             text = self.source.text(turn.user)
             short = text if len(text) <= 60 else text[:57] + "…"
             one = ui.button(short, f"Say: {text}")
-            one.on_click(lambda _, text=text: self.send(text))
+            one.on_click(lambda _, text=text: self.say(text))
             buttons.append(one)
         self.suggestions.children = (ui.text_line("This speaker might say:"), *buttons)
         self.columns.value = ""
@@ -113,7 +113,7 @@ class ChatPanel(ui.Panel):
             if len(reply.state) == len(self._states[i]):  # a malformed state is not carried on
                 self._states[i] = reply.state
             replies.append(reply)
-        self.log.append((text, *replies))
+        self.history.append((text, *replies))
         self.columns.value = self._table()
         different = [n for n in ("state", "act", "response") if getattr(replies[0], n) != getattr(replies[1], n)]
         said = f"Before and after differ in {', '.join(different)}." if different else "Before and after say the same."
@@ -125,7 +125,7 @@ class ChatPanel(ui.Panel):
         head = (f"<tr><th></th><th>before adaptation</th><th>after {self.shots} support turns of speaker {self.index}"
                 "</th></tr>")
         rows = []
-        for text, *replies in self.log:
+        for text, *replies in self.history:
             rows.append(f"<tr><th>you</th><td colspan='2'><b>{html.escape(text)}</b></td></tr>")
             cells = []
             for reply in replies:

@@ -135,7 +135,7 @@ class Session:
                 record = self.trainer.step()
                 finished = self.trainer.finished
         except Exception as error:  # shown in the panel; a thread's traceback would be lost
-            self._end("error", f"{type(error).__name__}: {error}", error)
+            self._end("error", str(error) if isinstance(error, ValueError) else repr(error), error)
             return
         with self._lock:
             if self._reset:

@@ -61,7 +61,8 @@ class Panel(w.VBox):
         text, detail = str(error), ""
         if isinstance(error, BaseException) and not isinstance(error, ValueError):
             trace = html.escape("".join(traceback.format_exception(error)))
-            text, detail = f"{type(error).__name__}: {error}", f"<details><summary>details</summary><pre>{trace}</pre></details>"
+            text = f"{type(error).__name__}: {error}"
+            detail = f"<details><summary>details</summary><pre>{trace}</pre></details>"
         self.error.value = html.escape(text) + detail
         self.error.layout.display = ""
 
