@@ -119,11 +119,8 @@ def load_checkpoint(name_or_path: str | Path, source: str | None = None) -> Chec
     return Checkpoint(learner, header["source"], config, state, header["info"], path)
 
 
-def initialise_from(learner: Learner, checkpoint: Checkpoint) -> list[str]:
-    """Warm start: copy θ₀ (the model's parameters) from a checkpoint into ``learner``; rates and φ stay.
-
-    Returns:
-        The words that the checkpoint's vocabulary knows and the learner's does not, and the reverse (empty if none).
+def initialise_from(learner: Learner, checkpoint: Checkpoint) -> None:
+    """Warm start: copy θ₀ from a checkpoint into ``learner``, and all of φ when both are the same learner.
 
     Raises:
         CheckpointError: when the two models have different sizes or vocabularies.
@@ -136,8 +133,10 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint) -> list[str]:
     if learner.model.config != checkpoint.learner.model.config:
         raise CheckpointError(f"{checkpoint.path}: its model is {checkpoint.learner.model.config}, "
                               f"this one is {learner.model.config}; use the same sizes")
-    learner.model.load_state_dict(checkpoint.learner.model.state_dict())
-    return []
+    if checkpoint.learner.name == learner.name and checkpoint.learner.phi().keys() == learner.phi().keys():
+        learner.load_state_dict(checkpoint.learner.state_dict())
+    else:
+        learner.model.load_state_dict(checkpoint.learner.model.state_dict())
 
 
 def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> Learner:

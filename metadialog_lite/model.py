@@ -41,11 +41,11 @@ class ModelConfig:
     """Sizes of the transformer. ``attention`` is the width of all heads together."""
 
     vocabulary: int
-    width: int = 48
-    attention: int = 32
-    mlp: int = 64
-    layers: int = 2
-    heads: int = 2
+    width: int = 64
+    attention: int = 48
+    mlp: int = 96
+    layers: int = 1
+    heads: int = 4
     max_length: int = 64
 
     def __post_init__(self) -> None:

@@ -19,11 +19,11 @@ from metadialog_lite.families.base import gradients, inner_step, tasks_of
 from metadialog_lite.model import untie_head
 
 EXACT = [
-    ("maml", {"inner_lr": 0.05}),
-    ("maml", {"inner_lr": 0.05, "learned_rates": True}),
-    ("anil", {"inner_lr": 0.2}),
-    ("anil", {"inner_lr": 0.2, "learned_rates": True}),
-    ("meta_sgd", {"inner_lr": 0.05}),
+    ("maml", {"inner_lr": 0.01}),
+    ("maml", {"inner_lr": 0.004, "learned_rates": True}),
+    ("anil", {"inner_lr": 0.05}),
+    ("anil", {"inner_lr": 0.05, "learned_rates": True}),
+    ("meta_sgd", {"inner_lr": 0.004}),
 ]
 
 
@@ -114,7 +114,7 @@ def test_reptile_is_theta_minus_theta_prime():
         alone = TurnBatch(*(part[task] for part in support))
         theta = {k: v.detach().clone().requires_grad_() for k, v in learner.model.theta().items()}
         for _ in range(2):
-            loss = learner.model.nll(theta, alone).sum(-1).mean()
+            loss = learner.model.nll(theta, alone).sum()  # summed over the support
             slope = torch.autograd.grad(loss, list(theta.values()))
             theta = {k: (v - 0.05 * g).detach().requires_grad_() for (k, v), g in zip(theta.items(), slope)}
         for name, start in learner.model.theta().items():
@@ -150,7 +150,7 @@ def test_meta_sgd_with_equal_rates_is_maml():
     with torch.no_grad():
         meta_sgd.model.load_state_dict(maml.model.state_dict())
         for rate in meta_sgd.rates.values():
-            rate.fill_(0.05)
+            rate.zero_()  # alpha = inner_lr * exp(0)
     support, query = make_batches()
     ours, theirs = meta_sgd.outer_gradient(support, query)[0], maml.outer_gradient(support, query)[0]
     for name in theirs:
@@ -177,7 +177,7 @@ def test_batched_equals_a_plain_loop(name, chunk):
 
 def test_batched_equals_vmap_of_grad():
     """The same formula by torch.func, the other correct way: grad inside, vmap outside (see PyTorch's own MAML)."""
-    learner = make_tiny("maml", inner_lr=0.05)
+    learner = make_tiny("maml", inner_lr=0.02)
     model = learner.model
     support, query = make_batches()
 
@@ -186,8 +186,8 @@ def test_batched_equals_vmap_of_grad():
 
     def task(theta, turns, asked):
         for _ in range(learner.inner_steps):
-            slope = grad(loss)(theta, turns)
-            theta = {name: theta[name] - 0.05 * slope[name] for name in theta}
+            slope = grad(lambda now: model.nll(now, turns).sum())(theta)
+            theta = {name: theta[name] - 0.02 * slope[name] for name in theta}
         return loss(theta, asked)
 
     theta = {name: value.detach() for name, value in model.theta().items()}

@@ -47,6 +47,6 @@ def make_tiny(name: str, scale: float = 2.0, **options: object) -> Learner:
         for key, value in learner.named_parameters():
             if key.startswith("model."):
                 value.add_(0.3 * torch.randn(value.shape, generator=noise, dtype=torch.float64)).mul_(scale / 2)
-            else:  # rates: make them differ
-                value.mul_(1 + 0.5 * torch.rand(value.shape, generator=noise, dtype=torch.float64))
+            else:  # learned rates start equal: make them differ, by a factor of up to 1.5
+                value.add_(0.04 * torch.rand(value.shape, generator=noise, dtype=torch.float64))
     return learner

@@ -28,6 +28,8 @@ def make_learner(
         raise ValueError(f"there is no learner {name!r}; there are: {', '.join(LEARNERS)}")
     model = DialogueModel(model_config, seed)
     try:
-        return LEARNERS[name](model, vocabulary, **options)
+        learner = LEARNERS[name](model, vocabulary, **options)
     except TypeError as error:
         raise ValueError(f"learner {name!r}: {error}") from error
+    learner.options = dict(options)
+    return learner

@@ -197,9 +197,11 @@ class Bayes(Learner):
 
     name = "bayes"
     trained = "none"
+    stacked = False
 
     def __init__(self, model: DialogueModel | None, vocabulary: Vocabulary, reference: ReferenceLike) -> None:
         nn.Module.__init__(self)  # no model: there is no f_theta in here
+        self.options = {}
         self.vocabulary, self.reference = vocabulary, reference
 
     def adapt(self, support: TurnBatch | Sequence[Turn], steps: int | None = None) -> Adapted:

@@ -17,14 +17,16 @@ from metadialog_lite.episodes import TurnBatch, Vocabulary
 from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inner_step
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
+#: An outer step of size beta changes a learned inner rate by about the factor 1 + PACE * beta.
+PACE = 10.0
+
 
 class MAML(Learner):
     """MAML (Finn et al. 2017, arXiv 1703.03400): K gradient steps from a meta-learned theta_0.
 
-    inner_lr        alpha, in parameter units per (nats per turn)
+    inner_lr        alpha, in parameter units per nat of the support loss (summed over the support, as in the paper)
     inner_steps     K
-    learned_rates   also meta-learn one alpha for each tensor, starting at ``inner_lr``. It is a plain number without
-                    bounds, as in the Meta-SGD paper: a rate that turns negative is allowed, and seen in the panel.
+    learned_rates   also meta-learn one alpha for each tensor, starting at ``inner_lr``: see :meth:`inner_rates`
     """
 
     name = "maml"
@@ -34,7 +36,7 @@ class MAML(Learner):
         self,
         model: DialogueModel,
         vocabulary: Vocabulary,
-        inner_lr: float = 0.03,
+        inner_lr: float = 0.003,
         inner_steps: int = 3,
         learned_rates: bool = False,
     ) -> None:
@@ -44,7 +46,7 @@ class MAML(Learner):
         self.rates = nn.ParameterDict()
         if learned_rates:
             shapes = {name: self.rate_shape(value) for name, value in self.adapted(self.theta_0(self.phi())).items()}
-            self.rates.update({name: nn.Parameter(torch.full(s, inner_lr)) for name, s in shapes.items()})
+            self.rates.update({name: nn.Parameter(torch.zeros(s)) for name, s in shapes.items()})
 
     def rate_shape(self, value: Tensor) -> torch.Size:
         """Shape of the learned rate of a tensor: one number."""
@@ -59,11 +61,21 @@ class MAML(Learner):
         return theta
 
     def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
-        """alpha for every tensor that takes inner steps."""
-        return {name: phi.get(f"rates.{name}", self.inner_lr) for name in self.adapted(theta)}
+        """alpha for every tensor that takes inner steps.
+
+        A learned alpha is inner_lr * exp(PACE * r) with r = 0 at the start. The papers learn alpha itself; but useful
+        rates lie a factor of 100 apart, and an outer step changes every number by about as much, so that large rates
+        would be out of reach for thousands of steps. On the scale of r all rates are learned equally fast.
+        """
+        learned = {name: phi.get(f"rates.{name}") for name in self.adapted(theta)}
+        return {name: self.inner_lr * (1.0 if r is None else (PACE * r).exp()) for name, r in learned.items()}
 
     def steps(self) -> int:
         return self.inner_steps
+
+    def support_loss(self, theta: Theta, support: TurnBatch) -> Tensor:
+        """Sum over tasks of L_S: nats, *summed* over the support turns, as in the paper: evidence adds up."""
+        return self.model.nll(theta, support).sum()
 
     def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
         """theta' after K steps of EQ-MAML-1 on the support loss; theta_0 when the support is empty."""
@@ -132,7 +144,7 @@ class MetaSGD(MAML):
     name = "meta_sgd"
 
     def __init__(
-        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.03, inner_steps: int = 3
+        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.003, inner_steps: int = 3
     ) -> None:
         super().__init__(model, vocabulary, inner_lr, inner_steps, learned_rates=True)
 
