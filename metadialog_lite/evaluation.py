@@ -136,7 +136,7 @@ def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
             pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
             loss = losses.loss[:, i, pick].sum(-1)
             low, high = interval(loss)
-            row = Row(shots=k, capability=name, loss=float(loss.mean()), low=low, high=high)  # type: ignore[arg-type]
+            row = Row(shots=k, capability=name, loss=float(loss.mean()), low=low, high=high)
             if losses.bayes is not None and losses.prior is not None:
                 bayes, prior = losses.bayes[:, i, pick].sum(-1), losses.prior[:, 0, pick].sum(-1)
                 row.bayes, row.prior = float(bayes.mean()), float(prior.mean())

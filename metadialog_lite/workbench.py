@@ -153,8 +153,6 @@ def baseline(name: str, start: Learner, source: TaskSource, **options: Any) -> L
     made = make_learner(name, start.model.config, start.vocabulary, **options)
     if name != "scratch":
         made.model.load_state_dict(start.model.state_dict())
-    if hasattr(made, "bind"):
-        made.bind(source)
     return made
 
 

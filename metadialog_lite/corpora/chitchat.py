@@ -113,7 +113,7 @@ class ChitchatCorpus:
     """
 
     name = "chitchat"
-    capabilities = ("response",)
+    capabilities: tuple[str, ...] = ("response",)
 
     def __init__(
         self,
