@@ -94,8 +94,10 @@ class Record:
         return f"step {self.step:5d}  {self.shots:2d} shots  loss {self.loss['total']:.3f}{floor}"
 
 
-#: A step counts as diverged when its loss is this many times the highest of the first losses.
+#: A step has exploded when its loss is this many times the highest of the first losses …
 EXPLODED = 3.0
+#: … and training has diverged after so many exploded steps in a row (one bad batch is skipped and forgiven).
+PATIENCE = 5
 #: How often a good state is kept, in steps.
 KEEP_EVERY = 10
 
@@ -117,6 +119,7 @@ class Trainer:
         self.cpu_seconds = 0.0
         self.diverged = False
         self._highest = 0.0  # of the first losses; what an exploded loss is compared with
+        self._bad_steps = 0  # exploded steps in a row
         self._good: dict[str, Tensor] = self.learner_state()
 
     def learner_state(self) -> dict[str, Tensor]:
@@ -149,38 +152,41 @@ class Trainer:
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
         gradients, losses = self.learner.outer_gradient(support, query)
-        norm = self._update(gradients)
         loss = _named(losses.detach().mean(0).tolist())
+        norm = _norm(gradients)
+        exploded = self._exploded(loss["total"], norm)
+        if not exploded:
+            self._update(gradients, norm)
         bayes = None
         if self.reference is not None:
             floors = [self.reference.posterior(e.support).nll(turn) for e in episodes for turn in e.query]
             bayes = _named([sum(column) / len(floors) for column in zip(*floors, strict=True)])
         self.done_steps += 1
-        warning = self._watch(loss["total"], norm)
+        warning = self._watch(exploded, loss["total"], norm)
         self.cpu_seconds += time.process_time() - started
         return Record(self.done_steps, shots, loss, bayes, self.cpu_seconds, norm, warning)
 
-    def _update(self, gradients: dict[str, Tensor]) -> float:
-        """Clip, then Adam. Returns the norm before clipping; a gradient that is not finite changes nothing."""
-        norm = float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()])))
-        if math.isfinite(norm):
-            scale = min(1.0, self.config.clip / (norm + 1e-12))
-            for name, parameter in self.learner.phi().items():
-                parameter.grad = gradients[name].detach() * scale
-            rate = 0.5 * (1 + math.cos(math.pi * self.progress)) if self.config.decay else 1.0
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.config.outer_lr * rate
-            self.optimizer.step()
-        return norm
+    def _update(self, gradients: dict[str, Tensor], norm: float) -> None:
+        """Clip to norm ``clip``, then one Adam step."""
+        scale = min(1.0, self.config.clip / (norm + 1e-12))
+        for name, parameter in self.learner.phi().items():
+            parameter.grad = gradients[name].detach() * scale
+        rate = 0.5 * (1 + math.cos(math.pi * self.progress)) if self.config.decay else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.outer_lr * rate
+        self.optimizer.step()
 
-    def _watch(self, loss: float, norm: float) -> str | None:
-        """Keep the last good state; on divergence go back to it and say what to change."""
-        if self.done_steps <= 5:
+    def _exploded(self, loss: float, norm: float) -> bool:
+        if self.done_steps < 5 and math.isfinite(loss):
             self._highest = max(self._highest, loss)
-        exploded = not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED * self._highest
-        if not exploded:
-            if self.done_steps % KEEP_EVERY == 0:
-                self._good = self.learner_state()
+        return not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED * self._highest
+
+    def _watch(self, exploded: bool, loss: float, norm: float) -> str | None:
+        """Keep the last good state; on divergence go back to it and say what to change."""
+        self._bad_steps = self._bad_steps + 1 if exploded else 0
+        if not exploded and self.done_steps % KEEP_EVERY == 0:
+            self._good = self.learner_state()
+        if self._bad_steps < PATIENCE:
             return None
         self.diverged = True
         self.learner.load_state_dict(self._good)
@@ -223,6 +229,10 @@ def meta_train(
         trainer.load_state(state)
     while not trainer.finished:
         yield trainer.step()
+
+
+def _norm(gradients: dict[str, Tensor]) -> float:
+    return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()])))
 
 
 def _named(values: list[float]) -> dict[str, float]:
