@@ -40,14 +40,14 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        return f"**{'✓' if self.passed else '○'} {self.title}.** {self.message}"
+        return f"**{'✓' if self.passed else '○'} {self.title}:** {self.message}"
 
     def _repr_html_(self) -> str:
         # Colours of Okabe and Ito on the edge only: text keeps the theme's own colour, and the words say it as well.
         edge = "#009E73" if self.passed else "#E69F00"
         text = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(self.message)).replace("\n", "<br>")
         return (f'<div role="status" style="border-left:5px solid {edge};padding:4px 10px">'
-                f"<b>{'✓' if self.passed else '○'} {html.escape(self.title)}.</b> {text}</div>")
+                f"<b>{'✓' if self.passed else '○'} {html.escape(self.title)}:</b> {text}</div>")
 
 
 Checker = Callable[[Any], Verdict]

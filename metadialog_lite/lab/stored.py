@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metadialog_lite.evaluation import Difference
 from metadialog_lite.paths import data_dir
 from metadialog_lite.results import Result
 
@@ -43,6 +45,27 @@ def stored_table(source: str, shots: int, folder: Path | None = None) -> Any:
             "| learner | seed | speakers | loss | Bayes floor | gap closed | training | adapting, a speaker |\n"
             "|---|---|---|---|---|---|---|---|\n")
     return Markdown(head + "\n".join(text for _, text in sorted(rows)))
+
+
+def summary(result: Result, shots: int) -> str:
+    """One line: total loss after ``shots`` support turns, and the gap closed where there is a Bayes floor."""
+    row = result.row(shots)
+    closed = "no Bayes floor here" if row.gap_closed is None else "gap closed " + _with(
+        row.gap_closed, row.gap_low, row.gap_high)
+    return (f"{result.learner:9} {_with(row.loss, row.low, row.high)} nats/turn after {shots} support turns, {closed}")
+
+
+def compared(a: str, b: str, d: Difference) -> str:
+    """One line: learner a against learner b, speaker by speaker, and who wins (if anybody)."""
+    verdict = f"{a} wins" if d.wins else f"{b} wins" if d.low > 0 else "no clear winner"
+    return (f"{a} − {b}, speaker by speaker: {d.mean:+.3f} nats/turn, 95 % interval [{d.low:+.3f}, {d.high:+.3f}]: "
+            f"{verdict}")
+
+
+def perplexities(results: Sequence[Result], shots: int) -> str:
+    """One line: response perplexity per token of each learner, with the vocabulary it refers to."""
+    each = [f"{r.learner} {r.perplexity[str(shots)]:.1f}" for r in results if r.perplexity]
+    return f"Perplexity per response token after {shots} turns: {', '.join(each)} (vocabulary {results[0].vocabulary})"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
