@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,12 @@ from metadialog_lite.families import make_learner
 from metadialog_lite.families.base import Learner
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.paths import data_dir
+from metadialog_lite.results import replacing
 from metadialog_lite.training import TrainConfig
 
 FORMAT = "metadialog_lite checkpoint 1"
+#: What a header must have.
+HEADER = ("learner", "options", "model", "vocabulary", "source", "config", "info")
 
 
 class CheckpointError(ValueError):
@@ -51,13 +53,13 @@ def save_checkpoint(
     """Write a checkpoint in one step: a full disk or a crash never leaves half a file in the old one's place.
 
     Raises:
-        CheckpointError: when the folder can't be written.
+        CheckpointError: when the folder can't be written, or when a tensor holds NaN or infinity.
     """
     target = Path(path)
-    tensors = {f"learner.{name}": value.detach().contiguous().cpu() for name, value in learner.state_dict().items()}
+    tensors = {f"learner.{name}": value for name, value in learner.state_dict().items()}
     header: dict[str, Any] = {
         "learner": learner.name,
-        "options": learner.options,
+        "options": effective_options(learner),
         "model": asdict(learner.model.config),
         "vocabulary": list(learner.vocabulary.tokens),
         "source": source,
@@ -65,22 +67,29 @@ def save_checkpoint(
         "info": info or {},
     }
     if state is not None:
-        tensors |= {f"optimizer.{name}": value.contiguous().cpu() for name, value in state["optimizer"].items()}
+        tensors |= {f"optimizer.{name}": value for name, value in state["optimizer"].items()}
         header["state"] = {name: value for name, value in state.items() if name != "optimizer"}
-    temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        save_file(tensors, temporary, metadata={"format": FORMAT, "header": json.dumps(header)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        _all_finite(tensors)
+        tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+        with replacing(target) as temporary:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "header": json.dumps(header)})
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise CheckpointError(f"{target}: cannot be written ({error}); choose a folder with space that you may "
                               "write to") from error
+    except ValueError as error:
+        raise CheckpointError(f"{target}: not written: {error}") from error
     return target
+
+
+def effective_options(learner: Learner) -> dict[str, Any]:
+    """All options of a learner as they are now: given ones, defaults, and what a baseline has chosen itself.
+
+    A checkpoint stores them all, so that it means the same after a default has changed.
+    """
+    names = list(inspect.signature(type(learner).__init__).parameters)[3:]  # after self, model, vocabulary
+    now = {name: getattr(learner, name, None) for name in names}
+    return {**learner.options, **{k: v for k, v in now.items() if isinstance(v, (bool, int, float, str))}}
 
 
 def load_checkpoint(name_or_path: str | Path, source: str | None = None) -> Checkpoint:
@@ -106,16 +115,23 @@ def load_checkpoint(name_or_path: str | Path, source: str | None = None) -> Chec
                               f"{metadata.get('format')!r}, expected {FORMAT!r})")
     try:
         header = json.loads(metadata["header"])
-        learner = _rebuild(header, tensors)
+        missing = [name for name in HEADER if name not in header]
+        if missing:
+            raise ValueError(f"its header lacks {', '.join(missing)}")
+        _all_finite(tensors)
+        learner = _rebuild(header, _under("learner.", tensors))
         config = TrainConfig.from_dict(header["config"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: its configuration does not fit its tensors: {error}") from error
+        state = header.get("state")
+        if state is not None:
+            state = {**state, "optimizer": _under("optimizer.", tensors)}
+            if not isinstance(state["step"], int) or not isinstance(state["cpu_seconds"], (int, float)):
+                raise ValueError(f"its training state has step {state['step']!r}, cpu_seconds {state['cpu_seconds']!r}")
+    except KeyError as error:
+        raise CheckpointError(f"{path}: is damaged: its header lacks {error}") from error
+    except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: is damaged or of another version: {error}") from error
     if source is not None and header["source"] != source:
         raise CheckpointError(f"{path}: was trained on '{header['source']}', not on '{source}'")
-    state = header.get("state")
-    if state is not None:
-        prefix = "optimizer."
-        state = state | {"optimizer": {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}}
     return Checkpoint(learner, header["source"], config, state, header["info"], path)
 
 
@@ -139,15 +155,28 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint) -> None:
         learner.model.load_state_dict(checkpoint.learner.model.state_dict())
 
 
-def _rebuild(header: dict[str, Any], tensors: dict[str, Tensor]) -> Learner:
-    vocabulary = Vocabulary(tuple(header["vocabulary"]))
-    learner = make_learner(header["learner"], ModelConfig(**header["model"]), vocabulary, **header["options"])
-    prefix = "learner."
-    values = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    if broken := [name for name, value in values.items() if not torch.isfinite(value).all()]:
-        raise ValueError(f"tensor '{broken[0]}' holds NaN or infinity")
+def _rebuild(header: dict[str, Any], values: dict[str, Tensor]) -> Learner:
+    vocabulary, model = Vocabulary(header["vocabulary"]), ModelConfig(**header["model"])
+    if model.vocabulary != len(vocabulary):
+        raise ValueError(f"its vocabulary has {len(vocabulary)} words, its model {model.vocabulary}")
+    # Compared before anything is built: a damaged size could ask for more memory than there is.
+    found = {name: tuple(value.shape) for name, value in values.items()}
+    for name, shape in model.shapes().items():
+        if found.get(f"model.{name}") != shape:
+            raise ValueError(f"tensor 'learner.model.{name}' has shape {found.get(f'model.{name}')}, "
+                             f"its configuration says {shape}")
+    learner = make_learner(header["learner"], model, vocabulary, **header["options"])
     learner.load_state_dict(values)
     return learner
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _all_finite(tensors: dict[str, Tensor]) -> None:
+    if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise ValueError(f"tensor '{broken[0]}' holds NaN or infinity")
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -157,5 +186,7 @@ def _find(name_or_path: str | Path) -> Path:
     shipped = data_dir() / "checkpoints"
     if (shipped / f"{name_or_path}.safetensors").is_file():
         return shipped / f"{name_or_path}.safetensors"
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder; give a .safetensors file in it")
     known = ", ".join(sorted(p.name.removesuffix(".safetensors") for p in shipped.glob("*.safetensors")))
     raise CheckpointError(f"{name_or_path}: no such checkpoint file; shipped ones are: {known or 'none'}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import platform
+import secrets
 import subprocess
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +24,9 @@ class _Model(BaseModel):
     @model_validator(mode="after")
     def _no_nan(self) -> _Model:
         for name, value in self:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} is {value}; write null where a number is undefined")
+            for number in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise ValueError(f"{name} is {value}; write null where a number is undefined")
         return self
 
 
@@ -103,22 +106,32 @@ class Result(_Model):
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a file atomically (a temporary file in the same folder, then a rename)."""
+    """Write a file in one step. Raises OSError naming the path."""
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(target) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OSError(f"{target}: cannot be written ({error.strerror or error}); choose a folder you may write to"
-                      ) from error
+        raise OSError(f"{target}: cannot be written ({error.strerror or error}); choose a folder with space that you "
+                      "may write to") from error
     return target
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A temporary file in the folder of ``target`` that takes its place once all is written.
+
+    A full disk, an error or a crash never leaves half a file, and never touches the old one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        temporary.touch(exist_ok=False)  # with the rights of any new file, unlike tempfile's
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metadialog_lite.episodes import draw_episodes, stack_tasks
+from metadialog_lite.episodes import TurnBatch, draw_episodes, stack_tasks
 from metadialog_lite.families.base import Learner
 from metadialog_lite.turns import CAPABILITIES, TaskSource
 from metadialog_lite.world import BayesReference, World
@@ -53,10 +53,15 @@ class TrainConfig:
             raise ValueError(f"give either steps or seconds, not steps={self.steps} and seconds={self.seconds}")
         for name in ("steps", "seconds", "tasks", "query_turns", "outer_lr", "clip"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name}={value}: a finite number above 0 is needed")
-        if not self.shots or any(shots < 0 for shots in self.shots):
-            raise ValueError(f"shots={self.shots}: one or more whole numbers of at least 0 are needed")
+            if value is None and name in ("steps", "seconds"):
+                continue
+            whole = name in ("steps", "tasks", "query_turns")
+            if not _is_number(value, whole) or not 0 < value < math.inf:
+                raise ValueError(f"{name}={value!r}: a {'whole' if whole else 'finite'} number above 0 is needed")
+        if not _is_number(self.seed, whole=True):
+            raise ValueError(f"seed={self.seed!r}: a whole number is needed")
+        if not self.shots or not all(_is_number(k, whole=True) and k >= 0 for k in self.shots):
+            raise ValueError(f"shots={self.shots!r}: one or more whole numbers of at least 0 are needed")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, for a checkpoint's text."""
@@ -82,6 +87,7 @@ class Record:
     cpu_seconds: float  # process CPU time spent so far
     grad_norm: float
     warning: str | None = None  # set on the last record of a run that diverged
+    skipped: bool = False  # the loss exploded, so this step was not taken
 
     @property
     def regret(self) -> float | None:
@@ -91,14 +97,18 @@ class Record:
     def line(self) -> str:
         """One line of text."""
         floor = "" if self.bayes is None else f"  bayes {self.bayes['total']:.3f}  regret {self.regret:.3f}"
-        return f"step {self.step:5d}  {self.shots:2d} shots  loss {self.loss['total']:.3f}{floor}"
+        skipped = "  skipped" if self.skipped else ""
+        return f"step {self.step:5d}  {self.shots:2d} shots  loss {self.loss['total']:.3f}{floor}{skipped}"
 
 
-#: A step has exploded when its loss is this many times the highest of the first losses …
-EXPLODED = 3.0
-#: … and training has diverged after so many exploded steps in a row (one bad batch is skipped and forgiven).
+#: A step has exploded when its loss is this many times the reference: the highest of the first losses and of the loss
+#: before adapting (few shots cost more than many), but no more than guessing every token blindly would cost …
+EXPLODED, FIRST = 3.0, 5
+#: … or this many times the highest of the last ``RECENT`` losses. Exploded steps are not taken …
+LEAP, RECENT = 10.0, 50
+#: … and training has diverged after so many of them in a row (one bad batch is forgiven).
 PATIENCE = 5
-#: How often a good state is kept, in steps.
+#: How often the state is kept, in steps. A state counts as good once so many more steps went well.
 KEEP_EVERY = 10
 
 
@@ -109,18 +119,25 @@ class Trainer:
         learner: what is trained, in place.
         source: the world or corpus; its ``train`` split is used.
         config: the settings.
+
+    Raises:
+        ValueError: for a learner that has nothing to train.
     """
 
     def __init__(self, learner: Learner, source: TaskSource, config: TrainConfig):
+        if not learner.phi() or learner.trained == "none":
+            raise ValueError(f"learner '{learner.name}' is not trained: it has nothing to meta-learn")
         self.learner, self.source, self.config = learner.to(config.device), source, config
         self.optimizer = torch.optim.Adam(list(learner.phi().values()), lr=config.outer_lr)
         self.reference = BayesReference(source) if isinstance(source, World) and config.floor else None
         self.done_steps = 0
         self.cpu_seconds = 0.0
         self.diverged = False
-        self._highest = 0.0  # of the first losses; what an exploded loss is compared with
+        self.stepping = False  # while a step is being taken, the state is no state to be saved
+        self._highest = 0.0  # what an exploded loss is compared with
+        self._recent: list[float] = []
         self._bad_steps = 0  # exploded steps in a row
-        self._good: dict[str, Tensor] = self.learner_state()
+        self._good = self._candidate = self._snapshot()
 
     def learner_state(self) -> dict[str, Tensor]:
         """A copy of the meta-parameters."""
@@ -140,8 +157,8 @@ class Trainer:
         return self.diverged or self.progress >= 1
 
     def step(self) -> Record:
-        """One outer step (EQ-TRAIN-1)."""
-        started = time.process_time()
+        """One outer step (EQ-TRAIN-1). A step that would spoil the learner is not taken: see ``Record.warning``."""
+        started, self.stepping = time.process_time(), True
         config, step = self.config, self.done_steps
         # What a step sees depends on (source, seed, step) alone, so a resumed run sees the same.
         shots = Random(f"{self.source.name}/shots/{config.seed}/{step}").choice(config.shots)
@@ -152,69 +169,111 @@ class Trainer:
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
         gradients, losses = self.learner.outer_gradient(support, query)
+        norm = float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()])))
         loss = _named(losses.detach().mean(0).tolist())
-        norm = _norm(gradients)
-        exploded = self._exploded(loss["total"], norm)
-        if not exploded:
-            self._update(gradients, norm)
         bayes = None
         if self.reference is not None:
             floors = [self.reference.posterior(e.support).nll(turn) for e in episodes for turn in e.query]
             bayes = _named([sum(column) / len(floors) for column in zip(*floors, strict=True)])
-        self.done_steps += 1
-        warning = self._watch(exploded, loss["total"], norm)
+        exploded = self._exploded(loss["total"], norm, query)
+        self._bad_steps = self._bad_steps + 1 if exploded else 0
+        warning = None
+        if self._bad_steps == PATIENCE or not (exploded or self._update(gradients, norm)):
+            warning = self._give_up(loss["total"], norm, query)
+        else:
+            self.done_steps += 1
         self.cpu_seconds += time.process_time() - started
-        return Record(self.done_steps, shots, loss, bayes, self.cpu_seconds, norm, warning)
+        self.stepping = False
+        return Record(step + 1, shots, loss, bayes, self.cpu_seconds, norm, warning, exploded)
 
-    def _update(self, gradients: dict[str, Tensor], norm: float) -> None:
-        """Clip to norm ``clip``, then one Adam step."""
+    def _update(self, gradients: dict[str, Tensor], norm: float) -> bool:
+        """Clip, then Adam. False when a parameter is no longer finite."""
+        if self.done_steps % KEEP_EVERY == 0:
+            self._good, self._candidate = self._candidate, self._snapshot()
         scale = min(1.0, self.config.clip / (norm + 1e-12))
         for name, parameter in self.learner.phi().items():
             parameter.grad = gradients[name].detach() * scale
-        rate = 0.5 * (1 + math.cos(math.pi * self.progress)) if self.config.decay else 1.0
+        rate = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.config.decay else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.outer_lr * rate
         self.optimizer.step()
+        return all(bool(value.isfinite().all()) for value in self.learner.phi().values())
 
-    def _exploded(self, loss: float, norm: float) -> bool:
-        if self.done_steps < 5 and math.isfinite(loss):
-            self._highest = max(self._highest, loss)
-        return not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED * self._highest
+    def _exploded(self, loss: float, norm: float, query: TurnBatch) -> bool:
+        """Whether a loss is out of all proportion; else it is remembered."""
+        blind = float((query.segment > 0).sum()) / query.tokens[..., 0].numel() * math.log(len(self.learner.vocabulary))
+        if self.done_steps == 0:
+            self._highest = min(blind, self._unadapted(query))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return True
+        if self.done_steps < FIRST:
+            self._highest = min(blind, max(self._highest, loss))
+        limit = EXPLODED * self._highest
+        if len(self._recent) == RECENT:
+            limit = min(limit, LEAP * max(self._recent))
+        if loss > limit:
+            return True
+        self._recent = [*self._recent, loss][-RECENT:]
+        return False
 
-    def _watch(self, exploded: bool, loss: float, norm: float) -> str | None:
-        """Keep the last good state; on divergence go back to it and say what to change."""
-        self._bad_steps = self._bad_steps + 1 if exploded else 0
-        if not exploded and self.done_steps % KEEP_EVERY == 0:
-            self._good = self.learner_state()
-        if self._bad_steps < PATIENCE:
-            return None
+    @torch.no_grad()
+    def _unadapted(self, query: TurnBatch) -> float:
+        """The query loss of θ₀ itself, nats per turn."""
+        theta = self.learner.theta_0(self.learner.phi(), query)
+        return float(self.learner.query_losses(theta, query).sum(-1).mean())
+
+    def _give_up(self, loss: float, norm: float, query: TurnBatch) -> str:
+        """Go back to the last good state and say what happened and what to change."""
+        step, outer, inner = self.done_steps + 1, self.config.outer_lr, getattr(self.learner, "inner_lr", None)
+        without = self._unadapted(query)
         self.diverged = True
-        self.learner.load_state_dict(self._good)
-        rate = getattr(self.learner, "inner_lr", None)
-        inner = "" if rate is None else f", inner rate {rate:g}"
-        return (
-            f"diverged at step {self.done_steps}: loss {loss:.4g}, gradient norm {norm:.4g}"
-            f" (outer rate {self.config.outer_lr:g}{inner}). The last good state is kept."
-            f" Try a third of the inner rate, fewer inner steps, or a smaller outer rate."
-        )
+        self.learner.load_state_dict(self._good["learner"])
+        self._load_moments(self._good["optimizer"])
+        self.done_steps, self._recent, self._bad_steps = self._good["step"], self._good["recent"], 0
+        rates = f"outer rate {outer:g}" + ("" if inner is None else f", inner rate {inner:g}")
+        text = (f"diverged at step {step}: loss {loss:.4g}, gradient norm {norm:.4g} ({rates}). "
+                f"The last good state, that of step {self.done_steps}, is kept. ")
+        if inner is not None and without <= EXPLODED * self._highest:
+            return (f"{text}Before adapting the loss is only {without:.3g}: the inner steps are too large. Try "
+                    f"inner_lr={inner / 3:.2g} or fewer inner steps; where rates are learned, also a smaller outer_lr.")
+        return f"{text}The loss before adapting has exploded as well ({without:.3g}): try outer_lr={outer / 3:.2g}."
 
     def state(self) -> dict[str, Any]:
-        """Everything that is needed to go on exactly: step, CPU seconds and the optimiser's tensors."""
+        """Everything that is needed to go on exactly: step, CPU seconds and the optimiser's tensors.
+
+        After a divergence this is the last good state, as in the learner.
+        """
         moments = {f"{i}.{key}": value for i, row in self.optimizer.state_dict()["state"].items()
                    for key, value in row.items()}
         return {"step": self.done_steps, "cpu_seconds": self.cpu_seconds, "highest": self._highest,
+                "recent": list(self._recent), "bad_steps": self._bad_steps,
                 "optimizer": {name: torch.as_tensor(value).detach().clone() for name, value in moments.items()}}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from ``state()``; the learner's own tensors are loaded separately."""
+        """Go on from ``state()``; the learner's own tensors are loaded separately.
+
+        Raises:
+            ValueError: when the optimiser's tensors belong to another model.
+        """
+        self._load_moments(state["optimizer"])
         self.done_steps, self.cpu_seconds = state["step"], state["cpu_seconds"]
-        self._highest = state.get("highest", 0.0)
+        self._highest, self._recent = state.get("highest", math.inf), list(state.get("recent", []))
+        self._bad_steps = state.get("bad_steps", 0)
+        self._good = self._candidate = self._snapshot()
+
+    def _load_moments(self, moments: dict[str, Tensor]) -> None:
+        shapes = [value.shape for value in self.learner.phi().values()]
         rows: dict[int, dict[str, Tensor]] = {}
-        for name, value in state["optimizer"].items():
-            number, key = name.split(".", 1)
-            rows.setdefault(int(number), {})[key] = value
+        for name, value in moments.items():
+            number, _, key = name.partition(".")
+            if not number.isdigit() or int(number) >= len(shapes) or value.shape not in (shapes[int(number)], ()):
+                raise ValueError(f"the optimiser's tensor '{name}' of shape {tuple(value.shape)} fits none of the "
+                                 "learner's parameters: it belongs to another model")
+            rows.setdefault(int(number), {})[key] = value.clone()
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": rows})
-        self._good = self.learner_state()
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {"learner": self.learner_state(), **self.state()}
 
 
 def meta_train(
@@ -231,9 +290,9 @@ def meta_train(
         yield trainer.step()
 
 
-def _norm(gradients: dict[str, Tensor]) -> float:
-    return float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()])))
-
-
 def _named(values: list[float]) -> dict[str, float]:
     return {**dict(zip(CAPABILITIES, values, strict=True)), "total": sum(values)}
+
+
+def _is_number(value: Any, whole: bool) -> bool:
+    return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
