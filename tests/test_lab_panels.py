@@ -18,9 +18,9 @@ from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families import make_learner
 from metadialog_lite.lab import AdaptationPanel, ChatPanel, GradientMicroscope, TrainingPanel, figures, outer_gradients
 from metadialog_lite.lab.curve import Curve, curve_text, moving_average, trend
+from metadialog_lite.lab.live_plot import LivePlot
 from metadialog_lite.lab.session import Session
 from metadialog_lite.lab.settings import Settings
-from metadialog_lite.lab.speaker import words_of
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.paths import notebooks_dir
 from metadialog_lite.results import Result, Row
@@ -267,6 +267,47 @@ def test_updates_are_at_most_ten_a_second() -> None:
     assert len(calls) <= 14  # ten, and one for each of: start, pause, end
 
 
+# The live plot --------------------------------------------------------------------------------------------------------
+
+
+class Wire(LivePlot):
+    """A live plot whose messages a test reads."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        super().__init__([{"type": "scatter"}], {"height": 200, "template": "plotly_white"})
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        self.messages.append((content, buffers))
+
+
+def test_live_plot_waits_for_the_browser() -> None:
+    plot, drawn = Wire(), []
+
+    def make(value: float) -> Any:
+        drawn.append(value)
+        return [{"x": np.array([1, 2], np.float32), "y": np.array([value, np.nan])}], {"yaxis.range": [0, 1]}
+
+    plot.draw(lambda: make(1))
+    assert plot.messages == []  # nobody looks
+    plot._heard(plot, {"ready": True}, [])
+    assert len(plot.messages) == 1
+    for value in (2, 3, 4):  # faster than the browser answers
+        plot.draw(lambda value=value: make(value))  # type: ignore[misc]
+    assert len(plot.messages) == 1
+    plot._heard(plot, {"drawn": 1}, [])
+    assert len(plot.messages) == 2  # the last one only
+    assert drawn[-1] == 4
+    content, buffers = plot.messages[1]
+    assert content["traces"] == [{"x": {"at": 0, "length": 2}, "y": {"at": 2, "length": 2}}]
+    assert np.frombuffer(buffers[0], np.float32)[:3].tolist() == [1, 2, 4]
+    plot._heard(plot, {"drawn": 2}, [])
+    assert len(plot.messages) == 2
+    plot._heard(plot, {"want": "library"}, [])
+    assert b"plotly.js" in plot.messages[-1][1][0][:100]
+    assert len(str(plot.get_state())) < 10_000  # what a saved notebook would hold
+
+
 # The training panel --------------------------------------------------------------------------------------------------
 
 
@@ -299,9 +340,9 @@ def test_training_panel_trains_and_draws(panel: TrainingPanel) -> None:
     panel.pause()
     assert panel.session.wait(30)
     assert panel.state == "paused"
-    assert panel.draws > 2
-    assert len(panel.figure.data[0].x) == len(panel.records)
-    assert panel.figure.data[0].y.dtype == np.float32
+    assert len(panel.figure.data) == 12
+    assert len(panel.figure.data[0]["x"]) == len(panel.records)
+    assert panel.figure.data[0]["y"].dtype == np.float32
     assert "Bayes floor" in panel.says.value
     assert "paused" in panel.status.value
     assert panel.error.value == ""
@@ -312,7 +353,7 @@ def test_training_panel_trains_and_draws(panel: TrainingPanel) -> None:
     assert all(torch.equal(before[name], value) for name, value in snapshot.phi().items())
     panel.reset()
     assert panel.state == "idle"
-    assert len(panel.figure.data[0].x) == 0
+    assert len(panel.figure.data[0]["x"]) == 0
 
 
 def test_training_panel_controls_at_their_ends(panel: TrainingPanel) -> None:
@@ -415,7 +456,7 @@ def test_adaptation_panel_at_its_ends() -> None:
         for step in (0, panel.steps_slider.max):
             panel.steps_slider.value = step
             assert f"after {step} inner step" in panel.says.value
-            assert panel.figure.data[2].x.tolist() == [step]
+            assert panel.figure.data[2]["x"].tolist() == [step]
     assert len(panel.result.loss) == 5
     first = panel.result.loss[0]
     assert first["total"] == pytest.approx(first["state"] + first["act"] + first["response"])
@@ -470,13 +511,6 @@ def test_chat_answers_twice_and_reports_unknown_words() -> None:
     assert chat.wait()
     assert chat.error.value == ""
     assert len(chat.history) == 1
-
-
-def test_words_of_what_a_person_types() -> None:
-    assert words_of("Hi, can you help me?", WORLD) == ("hi", ",", "can", "you", "help", "me", "?")
-    world = load_world("restaurants.zh")
-    turn = world.task("train", 0, 0).dialogues(1)[0][0]
-    assert world.text(words_of(world.text(turn.user), world)) == world.text(turn.user)
 
 
 def test_microscope_tells_second_order_from_first() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-import threading
 from typing import Any
 
 import numpy as np
 
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.curve import PARTS
+from metadialog_lite.lab.curve import parts_of
 from metadialog_lite.lab.figures import FLOOR, LOOK_OF, curve_layout, line
+from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.speaker import Adaptation, Surprise, adapt, lexicon_html, resolve, said_html, surprises
 from metadialog_lite.turns import CAPABILITIES, TaskSource
 
@@ -34,13 +34,13 @@ class AdaptationPanel(ui.Panel):
         if isinstance(shots, bool) or not isinstance(shots, int) or not 0 <= shots <= 32:
             raise ValueError(f"shots: got {shots!r}; a whole number from 0 to 32 is needed")
         self.source, self.seed, self.most_steps = source, seed, most_steps
+        self.parts = parts_of(source.capabilities)
         self._get = resolve(learner)
         self._learner: Any = None
         self.index = self.example = 0
         self.result: Adaptation | None = None
         self._tokens: list[Surprise] = []
         self._replies: dict[int, Any] = {}
-        self._drawing = threading.RLock()
         self._work = ui.Background(self.fail)
         self.adapt_button = ui.button("Adapt", "Take the learner as it is now and adapt it", "magic", "success")
         self.speaker_button = ui.button("Next speaker", "Another held-out speaker", "user")
@@ -120,41 +120,36 @@ class AdaptationPanel(ui.Panel):
         self._replies = {}
         self._tokens = surprises(self._learner, self.result.adapted, self.result.query[self.example])
 
-    def build_figure(self) -> Any:
-        import plotly.graph_objects as go
-
+    def build_figure(self) -> LivePlot:
         traces = []
-        for i, part in enumerate(PARTS):
+        for i, part in enumerate(self.parts):
             axis = str(i + 1) if i else ""
             where = {"xaxis": f"x{axis}", "yaxis": f"y{axis}", "showlegend": i == 0}
-            look = LOOK_OF[part]
             traces += [
-                line(look, "loss after so many steps", **where),
+                line(LOOK_OF[part], "loss after so many steps", **where),
                 line(FLOOR, "Bayes floor (best possible)", **where) | {"mode": "lines"},
-                {"type": "scatter", "mode": "markers", "name": "now", "x": [], "y": [], **where,
+                {"type": "scatter", "mode": "markers", "name": "now", **where,
                  "marker": {"size": 15, "symbol": "circle-open", "color": "#000000", "line": {"width": 2.5}}},
             ]
-        figure = go.FigureWidget(traces, curve_layout(axis_name="inner step") | {"height": 270})
-        figure._config = {"displayModeBar": False, "responsive": True}
-        return figure
+        return LivePlot(traces, curve_layout(self.parts, axis_name="inner step") | {"height": 270})
 
-    def redraw(self) -> None:
+    def picture(self) -> Picture:
         result = self.result
-        if self.figure is None or result is None:
-            return
+        if result is None:
+            return [{} for _ in range(3 * len(self.parts))], {}
         now = min(self.steps_slider.value, len(result.loss) - 1)
         steps = np.arange(len(result.loss), dtype=np.float32)
-        with self._drawing, self.figure.batch_update():
-            for i, part in enumerate(PARTS):
-                curve, floor, mark = self.figure.data[3 * i : 3 * i + 3]
-                y = np.asarray([loss[part] for loss in result.loss], np.float32)
-                curve.x, curve.y = steps, y
-                bottom = None if result.floor is None else result.floor[part]
-                floor.x = steps
-                floor.y = np.full(len(steps), np.nan if bottom is None else bottom, np.float32)
-                mark.x, mark.y = steps[now : now + 1], y[now : now + 1]
-                top = 1.12 * max(float(y[: max(2, result.trained_steps + 2)].max()), bottom or 0.0, 1e-3)
-                self.figure.layout[f"yaxis{i + 1 if i else ''}"].range = [0, top]
+        changes: list[dict[str, Any]] = []
+        frame: dict[str, Any] = {}
+        for i, part in enumerate(self.parts):
+            y = np.asarray([loss[part] for loss in result.loss], np.float32)
+            bottom = None if result.floor is None else result.floor[part]
+            floor = np.full(len(steps), np.nan if bottom is None else bottom, np.float32)
+            changes += [{"x": steps, "y": y}, {"x": steps, "y": floor},
+                        {"x": steps[now : now + 1], "y": y[now : now + 1]}]
+            top = 1.12 * max(float(y[: max(2, result.trained_steps + 2)].max()), bottom or 0.0, 1e-3)
+            frame[f"yaxis{i + 1 if i else ''}.range"] = [0, top]
+        return changes, frame
 
     # The words ---------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import ipywidgets as w
 
+from metadialog_lite.decoding import Chat
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.speaker import lexicon_html, resolve, said_html, words_of
-from metadialog_lite.turns import TaskSource, Turn
+from metadialog_lite.lab.speaker import lexicon_html, resolve, said_html
+from metadialog_lite.turns import TaskSource
 
 
 class ChatPanel(ui.Panel):
@@ -29,10 +30,8 @@ class ChatPanel(ui.Panel):
         self.source, self.seed, self.shots = source, seed, shots
         self._get = resolve(learner)
         self.index = self._dialogue = 0
-        self._models: tuple[Any, Any] | None = None
-        self._vocabulary: Any = None
+        self._chats: tuple[Chat, ...] = ()  # before, after
         self.history: list[tuple[str, Any, Any]] = []  # (user text, reply before, reply after)
-        self._states: list[tuple[str, ...]] = []
         self._work = ui.Background(self.fail)
         self.entry = w.Text(description="You say", placeholder="type, or press one of the suggestions",
                             style={"description_width": "initial"}, layout=w.Layout(flex="1 1 320px"),
@@ -68,15 +67,20 @@ class ChatPanel(ui.Panel):
             return
         self.clear_error()
         self.entry.value = ""
-        self.says.value = "Adapting …" if self._models is None else "…"
+        self.says.value = "Adapting …" if not self._chats else "…"
         self._work.run(lambda: self._answer(text))
 
     def reset(self) -> None:
         """A new dialogue with the same speaker, and other suggestions."""
         self.history = []
-        dialogue = self.task.dialogues(self._dialogue + 1)[self._dialogue]
+        for chat in self._chats:
+            chat.reset()
+        try:
+            dialogue = self.task.dialogues(self._dialogue + 1)[self._dialogue]
+        except ValueError:  # a real person has only so many conversations
+            self._dialogue = 0
+            dialogue = self.task.dialogues(1)[0]
         self._dialogue += 1
-        self._states = [dialogue[0].previous_state] * 2
         buttons = []
         for turn in dialogue[:5]:
             text = self.source.text(turn.user)
@@ -86,38 +90,35 @@ class ChatPanel(ui.Panel):
             buttons.append(one)
         self.suggestions.children = (ui.text_line("This speaker might say:"), *buttons)
         self.columns.value = ""
-        if self._models is not None:
+        if self._chats:
             self.says.value = "A new dialogue: both states are empty."
 
     def next_speaker(self) -> None:
         """Another held-out speaker; the right-hand model adapts to this one."""
-        self.index, self._dialogue, self._models = self.index + 1, 0, None
+        self.index, self._dialogue, self._chats = self.index + 1, 0, ()
         self.reset()
         self._reveal()
         self.says.value = f"Speaker {self.index}. Say something."
+
+    def fail(self, error: BaseException | str) -> None:
+        self.says.value = ""
+        super().fail(error)
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""
         return self._work.wait(seconds)
 
     def _answer(self, text: str) -> None:
-        if self._models is None:
+        if not self._chats:
             learner = self._get()
-            self._vocabulary = learner.vocabulary
-            self._models = learner.adapt([]), learner.adapt(self.task.support(self.shots))
-        words = words_of(text, self.source)
-        unknown = self._vocabulary.unknown(words)
-        replies = []
-        for i, model in enumerate(self._models):
-            reply = model.reply(Turn(self._states[i], words, (), (), ()))
-            if len(reply.state) == len(self._states[i]):  # a malformed state is not carried on
-                self._states[i] = reply.state
-            replies.append(reply)
-        self.history.append((text, *replies))
+            models = learner.adapt([]), learner.adapt(self.task.support(self.shots))
+            self._chats = tuple(Chat(model, learner.vocabulary, self.source) for model in models)
+        replies = [chat.say(text) for chat in self._chats]
+        self.history.append((text, replies[0], replies[1]))
         self.columns.value = self._table()
         different = [n for n in ("state", "act", "response") if getattr(replies[0], n) != getattr(replies[1], n)]
         said = f"Before and after differ in {', '.join(different)}." if different else "Before and after say the same."
-        if unknown:
+        if unknown := replies[0].unknown:
             said += f" Words this model has never seen: {', '.join(unknown)}."
         self.says.value = html.escape(said)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,11 @@ Floats = NDArray[np.float32]
 PARTS = ("total", *CAPABILITIES)
 #: How a reader calls them.
 NAMES = {"total": "total", "state": "state tracking", "act": "choice of act", "response": "response"}
+
+
+def parts_of(capabilities: Sequence[str]) -> tuple[str, ...]:
+    """What to draw of a source: all parts, or the response alone, which then is the total as well."""
+    return PARTS if set(CAPABILITIES) <= set(capabilities) else ("response",)
 
 
 class _Record(Protocol):
@@ -75,8 +80,10 @@ class Curve:
             return 1.0
         mean = moving_average(np.asarray(self.loss[part][:n], float), window)[n // 4:]
         raw = np.asarray(self.loss[part][n // 4:n], float)
-        highest = max(np.nanmax(mean, initial=0.0), np.nanquantile(raw, 0.9) if np.isfinite(raw).any() else 0.0)
-        floor = np.nanmax(np.asarray(self.floor[part][:n], float), initial=0.0)
+        raw = raw[np.isfinite(raw)]
+        highest = max(max(mean[np.isfinite(mean)], default=0.0), np.quantile(raw, 0.9) if len(raw) else 0.0)
+        floors = np.asarray(self.floor[part][:n], float)
+        floor = max(floors[np.isfinite(floors)], default=0.0)
         return float(max(1.15 * highest, 1.3 * floor, 1e-3))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metadialog_lite.lab.curve import NAMES, PARTS, Curve, Drawn, curve_text
+from metadialog_lite.lab.curve import NAMES, PARTS, Curve, Drawn, curve_text, parts_of
 from metadialog_lite.results import Result
 
 #: The words a figure's horizontal axis may need.
@@ -113,9 +113,10 @@ def learning_curve(records: Iterable[Any], window: int = 20) -> tuple[Any, str]:
     import plotly.graph_objects as go
 
     curve = Curve(records)
-    drawn = {part: curve.drawn(part, window) for part in PARTS}
-    tops = {part: curve.top(part, window) for part in PARTS}
-    figure = go.Figure(curve_traces(drawn), curve_layout(tops=tops))
+    parts = parts_of([part for part in PARTS if any(curve.loss[part])] or PARTS)
+    drawn = {part: curve.drawn(part, window) for part in parts}
+    tops = {part: curve.top(part, window) for part in parts}
+    figure = go.Figure(curve_traces(drawn, parts), curve_layout(parts, tops))
     return figure, curve_text(curve, window)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metadialog_lite.lab import widgets as ui
+from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.outer_gradients import FD, FIRST, FULL, REPTILE, compare
 from metadialog_lite.lab.speaker import resolve
 from metadialog_lite.turns import TaskSource
@@ -36,6 +37,7 @@ class GradientMicroscope(ui.Panel):
         self.directions_slider = ui.whole("Random directions", 20, 1, 100, "Along which slopes are measured")
         self.shots_slider = ui.whole("Shots", shots, 1, 32, "Support turns of a task")
         self.says, self.table = ui.text_line("Press Measure.", "md-live"), ui.text_line()
+        self.plot.layout.display = "none"
         self.button.on_click(lambda _: self.begin())
         self.children = (
             self.guard, self.title, ui.row(self.button, self.directions_slider, self.shots_slider),
@@ -63,6 +65,7 @@ class GradientMicroscope(ui.Panel):
 
     def _show(self, result: dict[str, Any]) -> None:
         self.result = result
+        self.plot.layout.display = ""
         self.redraw()
         self.says.value = microscope_text(result)
         head = ("<tr><th>gradient</th><th>cosine to finite differences</th><th>largest error of a slope</th>"
@@ -78,24 +81,15 @@ class GradientMicroscope(ui.Panel):
             "over the gradient's norm. Memory: most bytes of tensors alive at once.</small>"
         )
 
-    def build_figure(self) -> Any:
-        import plotly.graph_objects as go
-
-        figure = go.FigureWidget(_heatmap(None), {
-            "template": "plotly_white", "height": 240, "width": 560, "margin": {"l": 130, "r": 10, "t": 34, "b": 30},
+    def build_figure(self) -> LivePlot:
+        return LivePlot(_heatmap(None), {
+            "height": 240, "margin": {"l": 130, "r": 10, "t": 34, "b": 30}, "font": {"size": 12},
             "title": {"text": "Cosine between directions", "font": {"size": 13}, "x": 0.01},
-            "yaxis": {"autorange": "reversed"}})
-        figure._config = {"displayModeBar": False}
-        self.plot.layout.display = "none"
-        return figure
+            "yaxis": {"autorange": "reversed"}}, width="560px")
 
-    def redraw(self) -> None:
-        if self.figure is None or self.result is None:
-            return
+    def picture(self) -> Picture:
         trace = _heatmap(self.result)[0]
-        with self.figure.batch_update():
-            self.figure.data[0].z, self.figure.data[0].text = trace["z"], trace["text"]
-        self.plot.layout.display = ""
+        return [{"z": trace["z"], "text": trace["text"]}], {}
 
 
 def _heatmap(result: dict[str, Any] | None) -> list[dict[str, Any]]:

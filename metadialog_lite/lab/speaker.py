@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,21 +149,3 @@ def said_html(source: TaskSource, capability: str, words: Sequence[str], most: i
     text = source.text(cut) if capability == "response" else " ".join(cut)
     more = f" … <i>({len(words)} words)</i>" if len(words) > most else ""
     return html.escape(text) + more
-
-
-def words_of(text: str, source: TaskSource) -> tuple[str, ...]:
-    """What a person typed as tokens of ``source``: lower case, punctuation apart; Chinese by longest match."""
-    split = getattr(source, "words_of", None)
-    if split is not None:
-        return tuple(split(text))
-    text = text.strip().lower()
-    if source.text(("a", "b")) == "a b":
-        return tuple(re.findall(r"[\w'’-]+|[^\w\s]", text))
-    known, longest = set(source.tokens), max(map(len, source.tokens))
-    words: list[str] = []
-    rest = "".join(text.split())
-    while rest:
-        size = next((n for n in range(min(longest, len(rest)), 0, -1) if rest[:n] in known), 1)
-        words.append(rest[:size])
-        rest = rest[size:]
-    return tuple(words)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import html
 import shlex
-import threading
 import time
 from typing import Any
 
 import ipywidgets as w
-import numpy as np
 
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.curve import PARTS, curve_text
+from metadialog_lite.lab.curve import curve_text, parts_of
 from metadialog_lite.lab.figures import curve_layout, curve_traces
+from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.session import Session, quiet_others
 from metadialog_lite.lab.settings import LEARNER_NAMES, ORDER_OF, SHOTS_MIXED, Settings, build_trainer
 from metadialog_lite.training import Record
@@ -58,15 +57,13 @@ class TrainingPanel(ui.Panel):
         model: Any = None,
     ) -> None:
         super().__init__(f"Training on {source.name}")
-        self.source, self.notebook = source, notebook
+        self.source, self.notebook, self.parts = source, notebook, parts_of(source.capabilities)
         settings = Settings(learner, inner_lr, inner_steps, shots, seed, start, seconds).with_order(order)
         self._fixed = settings  # what no control changes: seed, start, seconds
         self._model = model
         self._trained = settings  # what the running session was made with
-        self._drawing = threading.RLock()  # the worker and a slider may want to draw at once
         self._said = 0.0
-        self._ranges: dict[str, float] = {}
-        self.draws = 0
+        self._tops: dict[str, float] = {}  # of the vertical axes
         self.session = Session(self._make, self._changed)
         quiet_others()
         self._controls(settings)
@@ -235,33 +232,22 @@ class TrainingPanel(ui.Panel):
             else:
                 self.fail(session.note)
 
-    def build_figure(self) -> Any:
-        import plotly.graph_objects as go
+    def build_figure(self) -> LivePlot:
+        drawn = {part: self.session.curve.drawn(part, 1) for part in self.parts}
+        self._tops = dict.fromkeys(self.parts, 1.0)
+        return LivePlot(curve_traces(drawn, self.parts), curve_layout(self.parts))
 
-        drawn = {part: self.session.curve.drawn(part, 1) for part in PARTS}
-        figure = go.FigureWidget(curve_traces(drawn), curve_layout())
-        figure._config = {"displayModeBar": False, "responsive": True}
-        self._ranges = dict.fromkeys(PARTS, 1.0)
-        return figure
-
-    def redraw(self) -> None:
-        """One message to the browser with everything that changed."""
-        if self.figure is None:
-            return
-        with self._drawing:
-            curve, window = self.session.curve, self.smooth_slider.value
-            drawn = {part: curve.drawn(part, window) for part in PARTS}
-            tops = {part: curve.top(part, window) for part in PARTS}
-            traces = self.figure.data
-            with self.figure.batch_update():
-                for i, part in enumerate(PARTS):
-                    d = drawn[part]
-                    for trace, y in zip(traces[3 * i : 3 * i + 3], (d.raw, d.mean, d.floor), strict=True):
-                        trace.x, trace.y = d.step, y
-                    if not 0.87 < self._ranges[part] / tops[part] < 1.15:  # a moving axis is hard to read
-                        self._ranges[part] = tops[part]
-                        self.figure.layout[f"yaxis{i + 1 if i else ''}"].range = [0, float(np.float32(tops[part]))]
-            self.draws += 1
+    def picture(self) -> Picture:
+        curve, window = self.session.curve, self.smooth_slider.value
+        changes: list[dict[str, Any]] = []
+        frame: dict[str, Any] = {}
+        for i, part in enumerate(self.parts):
+            d, top = curve.drawn(part, window), curve.top(part, window)
+            changes += [{"x": d.step, "y": y} for y in (d.raw, d.mean, d.floor)]
+            if not 0.87 < self._tops[part] / top < 1.15:  # a moving axis is hard to read
+                self._tops[part] = top
+            frame[f"yaxis{i + 1 if i else ''}.range"] = [0, self._tops[part]]
+        return changes, frame
 
     def summary(self) -> str:
         n = len(self.records)

@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as w
 
 from metadialog_lite.lab.guard import Guard
+from metadialog_lite.lab.live_plot import LivePlot, Picture
 
 _WIDE = {"description_width": "initial"}
 
@@ -29,7 +30,7 @@ class Panel(w.VBox):
         self.plot.add_class("md-plot")
         self.error = text_line("", "md-error", "md-live")
         self.error.layout.display = "none"
-        self.figure: Any = None
+        self.figure: LivePlot | None = None
         super().__init__(layout=w.Layout(width="100%", overflow="visible"))
         self.add_class("md-panel")
         self.guard.observe(lambda _: self._seen(), "views")
@@ -40,17 +41,23 @@ class Panel(w.VBox):
             try:
                 self.figure = self.build_figure()
                 if self.figure is not None:
+                    self.redraw()
                     self.plot.children = (self.figure,)
-                self.redraw()
             except Exception as error:  # a traceback in a widget callback is seen by nobody
                 self.fail(error)
 
-    def build_figure(self) -> Any:
+    def build_figure(self) -> LivePlot | None:
         """The panel's live figure, or None."""
         return None
 
+    def picture(self) -> Picture:
+        """What the figure should show now."""
+        return [], {}
+
     def redraw(self) -> None:
-        """Bring the figure up to date."""
+        """Bring the figure up to date as soon as the browser can."""
+        if self.figure is not None:
+            self.figure.draw(self.picture)
 
     def summary(self) -> str:
         """What a notebook without a browser shows of this panel, one line."""

@@ -26,7 +26,7 @@ function installOnce() {
 // A control takes its name from the label beside it; the parts of one widget share the label.
 function nameControls(panel) {
   for (const element of panel.querySelectorAll(CONTROLS)) {
-    if (element.hasAttribute("aria-label") || element.closest(".js-plotly-plot")) continue;
+    if (element.hasAttribute("aria-label") || element.closest(".js-live-plot")) continue;
     const box = element.closest(".jupyter-widgets");
     const label = box && box.querySelector(".widget-label");
     const text = (label && label.textContent.trim()) || (box && box.title) || element.title ||
@@ -37,22 +37,16 @@ function nameControls(panel) {
     element.setAttribute("aria-label", typed ? `${text}, type a value` : text);
     if (typed && !element.hasAttribute("role")) element.setAttribute("role", "textbox");
   }
+  for (const icon of panel.querySelectorAll("button i:not([aria-hidden])")) icon.setAttribute("aria-hidden", "true");
   for (const live of panel.querySelectorAll(".md-live")) {
     if (!live.hasAttribute("aria-live")) { live.setAttribute("role", "status"); live.setAttribute("aria-live", "polite"); }
-  }
-  const plots = panel.querySelectorAll(".js-plotly-plot");
-  for (const plot of plots) {
-    if (!plot.hasAttribute("role")) {
-      plot.setAttribute("role", "img");
-      plot.setAttribute("aria-label", "Curves. The line of text in this panel says what they show.");
-    }
   }
 }
 
 function render({ model, el }) {
   el.style.display = "none";
   installOnce();
-  let panel = null, watcher = null, sizes = null, fit = () => {};
+  let panel = null, watcher = null;
   const attach = (tries) => {
     panel = el.closest(".md-panel");
     if (!panel) { if (tries > 0) setTimeout(attach, 50, tries - 1); return; }
@@ -60,27 +54,11 @@ function render({ model, el }) {
     const plan = () => {
       if (planned) return;
       planned = true;
-      setTimeout(() => { planned = false; nameControls(panel); fit(); }, 150); // a live curve changes often: not each time
+      setTimeout(() => { planned = false; nameControls(panel); }, 150); // a live curve changes often: not each time
     };
     watcher = new MutationObserver(plan);
     watcher.observe(panel, { childList: true, subtree: true });
     nameControls(panel);
-    // A figure is drawn before it has a place; plotly measures again when the window says that it was resized.
-    let wide = 0;
-    sizes = new ResizeObserver(() => {
-      const now = panel.clientWidth;
-      if (now && now !== wide) { wide = now; window.dispatchEvent(new Event("resize")); }
-    });
-    sizes.observe(panel);
-    const seen = new Set();
-    fit = () => {
-      for (const plot of panel.querySelectorAll(".js-plotly-plot")) {
-        if (!seen.has(plot) && plot.querySelector(".main-svg") && plot.clientWidth) {
-          seen.add(plot);
-          window.dispatchEvent(new Event("resize"));
-        }
-      }
-    };
     model.set("views", (model.get("views") || 0) + 1);
     model.save_changes();
   };
@@ -103,7 +81,6 @@ function render({ model, el }) {
   model.on("comm_live_update", dead);
   return () => {
     watcher && watcher.disconnect();
-    sizes && sizes.disconnect();
     model.off("msg:custom", copy);
     model.off("comm_live_update", dead);
   };
