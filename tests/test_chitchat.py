@@ -194,6 +194,17 @@ def test_the_test_above_can_go_red(raw, corpus):
     assert ChitchatCorpus(changed, SMALL).subwords.to_json() != corpus.subwords.to_json()
 
 
+def test_who_has_very_many_conversations_always_trains(raw, corpus):
+    from dataclasses import replace
+
+    busiest = ChitchatCorpus(raw, replace(SMALL, hub=22)).split_of_speaker
+    count = {s: sum(any(s == g[0]["sender"] for g in c["messages"]) for c in raw.values()) for s in busiest}
+    hubs = {s for s in busiest if count[s] > 22}
+    assert {corpus.split_of_speaker[s] for s in hubs} != {"train"}  # the hash alone holds some of them out
+    assert {busiest[s] for s in hubs} == {"train"}
+    assert all(busiest[s] == corpus.split_of_speaker[s] for s in set(busiest) - hubs)
+
+
 # Turns
 
 
