@@ -88,8 +88,8 @@ def effective_options(learner: Learner) -> dict[str, Any]:
     A checkpoint stores them all, so that it means the same after a default has changed.
     """
     names = list(inspect.signature(type(learner).__init__).parameters)[3:]  # after self, model, vocabulary
-    now = {name: getattr(learner, name, None) for name in names}
-    return {**learner.options, **{k: v for k, v in now.items() if isinstance(v, (bool, int, float, str))}}
+    now = {name: getattr(learner, name) for name in names if hasattr(learner, name)}
+    return {k: v for k, v in {**learner.options, **now}.items() if isinstance(v, (bool, int, float, str))}
 
 
 def load_checkpoint(name_or_path: str | Path, source: str | None = None) -> Checkpoint:

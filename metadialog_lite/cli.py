@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from metadialog_lite.world.command import world_app
 
+if TYPE_CHECKING:
+    from metadialog_lite.results import Result
+
+EXAMPLES = {"option": "inner_lr=0.003", "model": "width=64"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
                   help="Meta-learning in generative dialogue systems, small enough to read.")
 app.add_typer(world_app, name="world")
@@ -27,8 +35,9 @@ say = Console(stderr=True)
 
 def fail(message: str, code: int = 2) -> typer.Exit:
     """Print a message for a person on stderr and return the exception to raise."""
-    say.print(f"[bold red]error:[/] {message}" if code == 1 else f"[bold red]bad input:[/] {message}",
-              highlight=False, soft_wrap=True)
+    # Markup in a message is no markup: "metadialog-lite[corpora]" is to be read as it stands.
+    kind = "error" if code == 1 else "bad input"
+    say.print(f"[bold red]{kind}:[/] {escape(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(code)
 
 
@@ -50,7 +59,7 @@ def train(
     shots: Annotated[str, typer.Option(help="numbers of support turns to draw from")] = "0,1,2,4,8,16,32",
     option: Annotated[Optional[list[str]], typer.Option(help="of the learner, NAME=VALUE (inner_lr=0.03)")] = None,  # noqa: UP045
     model: Annotated[Optional[list[str]], typer.Option(help="model size, NAME=VALUE (width=64)")] = None,  # noqa: UP045
-    threads: Annotated[int, typer.Option(help="torch threads")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="torch threads")] = 1,
 ) -> None:
     """Train a learner and write its checkpoint (also every minute on the way)."""
     from metadialog_lite import workbench
@@ -62,25 +71,46 @@ def train(
         job = workbench.prepare(
             out, learner, world, corpus, start, resume,
             {"steps": steps, "seconds": seconds, "seed": seed, "device": device, "outer_lr": outer_lr, "tasks": tasks,
-             "query_turns": query_turns, "shots": tuple(int(k) for k in shots.split(","))},
-            _pairs(option), _pairs(model), shlex.join(["metadialog-lite", *sys.argv[1:]]),
+             "query_turns": query_turns, "shots": _shots(shots)},
+            _pairs("option", option), _pairs("model", model), shlex.join(["metadialog-lite", *sys.argv[1:]]),
         )
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from error
-    warning = None
-    with Progress(*Progress.get_default_columns(), TextColumn("{task.fields[line]}"), console=say) as bar:
-        shown = bar.add_task("training", total=1.0, line="")
-        try:
-            for record in job.run():
-                bar.update(shown, completed=job.trainer.progress, line=record.line())
-                warning = record.warning
-        except KeyboardInterrupt:
-            say.print("stopped; the checkpoint holds what was reached, --resume goes on")
-        except (ValueError, OSError) as error:
-            raise fail(str(error), 1) from error
+    stop = _stop_on_ctrl_c()
+    record, told = None, 0
+    bar = Progress(*Progress.get_default_columns(), TextColumn("{task.fields[line]}"), console=say,
+                   disable=not say.is_terminal)
+    try:
+        with bar, closing(job.run()) as records:
+            shown = bar.add_task("training", total=1.0, line="")
+            for record in records:
+                done = job.trainer.progress
+                bar.update(shown, completed=done, line=record.line())
+                if not say.is_terminal and int(10 * done) > told:  # no bar in a log file: a line every 10 %
+                    told = int(10 * done)
+                    print(f"{done:4.0%}  {record.line()}", file=sys.stderr, flush=True)
+                if stop.is_set():
+                    print("stopped; the checkpoint holds what was reached, --resume goes on", file=sys.stderr)
+                    break
+    except (ValueError, OSError, RuntimeError) as error:
+        raise fail(str(error), 1) from error
     print(f"{out}: step {job.trainer.done_steps}, {job.trainer.cpu_seconds:.0f} CPU seconds")
-    if warning:
-        raise fail(warning, 1)
+    if record is not None and record.warning:
+        raise fail(record.warning, 1)
+    if stop.is_set() and not job.trainer.finished:
+        raise typer.Exit(1)
+
+
+def _stop_on_ctrl_c() -> threading.Event:
+    """Ctrl-C sets the event, so that the step being taken is finished first; a second Ctrl-C ends the process."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, handle)
+    return stop
 
 
 @app.command()
@@ -96,8 +126,12 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="of the held-out tasks")] = 0,
     split: Annotated[str, typer.Option(help="test or valid")] = "test",
     decode: Annotated[bool, typer.Option(help="also decode: JGA, act accuracy, BLEU")] = True,
-    threads: Annotated[int, typer.Option(help="torch threads")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="torch threads")] = 1,
     out: Annotated[Optional[Path], typer.Option(help="also write the JSON here")] = None,  # noqa: UP045
+    against: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="compare with this baseline on the same tasks, such as finetune")] = None,
+    against_checkpoint: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="where that baseline starts from, such as a joint model trained as long")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout")] = False,
 ) -> None:
     """Loss, Bayes floor, regret and gap closed per capability and shots on held-out tasks, with 95 % intervals."""
@@ -107,20 +141,30 @@ def evaluate(
         import torch
 
         torch.set_num_threads(threads)
-        counts = [int(k) for k in shots.split(",")]
         result = workbench.evaluate_checkpoint(
-            checkpoint, learner, world, corpus, counts, tasks, query_turns, seed, split, decode
+            checkpoint, learner, world, corpus, list(_shots(shots)), tasks, query_turns, seed, split, decode,
+            against, against_checkpoint,
         )
-        if out is not None:
-            result.write(out)
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from error
+    except (FloatingPointError, RuntimeError) as error:
+        raise fail(str(error), 1) from error
     if as_json:
         print(result.to_json())
-        return
-    console = Console()
+    else:
+        _show(result)
+    try:  # last, so that a full disk does not cost what was computed
+        if out is not None:
+            result.write(out)
+    except OSError as error:
+        raise fail(str(error)) from error
+
+
+def _show(result: Result) -> None:
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
     where = result.world or result.corpus
-    table = Table(title=f"{result.learner} on {where}, {tasks} held-out tasks ({split}, seed {seed}); nats per turn")
+    table = Table(title=f"{result.learner} on {where}, {result.tasks} held-out tasks ({result.split}, "
+                        f"seed {result.seed}); nats per turn")
     for name in ("shots", "capability", "loss", "95 %", "Bayes", "regret", "gap closed", "95 %"):
         table.add_column(name, justify="right" if name != "capability" else "left")
     for row in result.rows:
@@ -128,22 +172,73 @@ def evaluate(
                       _number(row.regret), _number(row.gap_closed), _range(row.gap_low, row.gap_high),
                       end_section=row.capability == "total")
     console.print(table)
-    for line in workbench.spoken_lines(result):
-        console.print(line, highlight=False)
+    for line in spoken_lines(result):
+        console.print(line)
 
 
-def _pairs(items: list[str] | None) -> dict[str, Any]:
+def spoken_lines(result: Result) -> list[str]:
+    """JGA, act accuracy, BLEU, perplexity and seconds as lines of text, with the reference's beside them."""
+    best = result.reference or {}
+    lines = []
+    if result.jga is not None:
+        lines.append(_line("joint goal accuracy, gold previous state", result.jga.gold_previous_state, best.get("jga")))
+        lines.append(_line("joint goal accuracy, own state carried", result.jga.carried, best.get("jga_carried")))
+    if result.act_accuracy is not None:
+        lines.append(_line("act accuracy", result.act_accuracy, best.get("act_accuracy")))
+    if result.bleu is not None:
+        lines.append(f"{_line('BLEU', result.bleu, best.get('bleu'))}  ({result.bleu_signature})")
+    if result.perplexity:
+        values = ", ".join(f"{value:.2f} at {shots}" for shots, value in result.perplexity.items())
+        lines.append(f"response perplexity per token (vocabulary {result.vocabulary}): {values} shots")
+    seconds = result.seconds
+    if "against" in result.options:
+        lines += _against_lines(result.learner, result.options["against"])
+    lines.append(f"CPU seconds: training {_number(seconds.train)}, adaptation {_number(seconds.adapt)} a task; "
+                 f"parameters {result.parameters}")
+    return lines
+
+
+def _against_lines(learner: str, against: dict[str, Any]) -> list[str]:
+    other = against["learner"]
+    lines = [f"{learner} − {other} (from {against['checkpoint']}), nats per turn, paired 95 % interval over tasks:"]
+    for shots, row in against["difference"].items():
+        verdict = "better" if row["high"] < 0 else "worse" if row["low"] > 0 else "no difference shown"
+        chosen = against.get("chosen", {}).get(shots)
+        how = "" if chosen is None else (f"; {other} used {chosen['optimizer']} rate {chosen['inner_lr']:g}, "
+                                         f"{chosen['inner_steps']} steps, {'head' if chosen['head_only'] else 'whole'}")
+        lines.append(f"  {shots:>2} shots: {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] {verdict}{how}")
+    seconds = against["seconds"]
+    lines.append(f"  {other}: CPU seconds training {_number(seconds['train'])}, "
+                 f"adaptation {_number(seconds['adapt'])} a task")
+    return lines
+
+
+def _line(what: str, value: float | None, best: float | None) -> str:
+    return f"{what}: {_number(value)}" + ("" if best is None else f" (exact reference {_number(best)})")
+
+
+def _pairs(flag: str, items: list[str] | None) -> dict[str, Any]:
     """``["inner_lr=0.03"]`` -> ``{"inner_lr": 0.03}``; values are read as JSON, else as text."""
     pairs: dict[str, Any] = {}
     for item in items or []:
         name, equals, value = item.partition("=")
         if not equals or not name:
-            raise ValueError(f"got '{item}': expected NAME=VALUE")
+            raise ValueError(f"--{flag} '{item}': expected NAME=VALUE, such as {EXAMPLES[flag]}")
+        if name in pairs:
+            raise ValueError(f"--{flag} {name}: given twice, as {pairs[name]} and {value}")
         try:
             pairs[name] = json.loads(value)
         except json.JSONDecodeError:
             pairs[name] = value
     return pairs
+
+
+def _shots(text: str) -> tuple[int, ...]:
+    """``"0,2,4"`` -> ``(0, 2, 4)``."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--shots '{text}': expected whole numbers with commas between them, such as 0,4,16") from None
 
 
 def _number(value: float | None) -> str:

@@ -76,7 +76,8 @@ def _decode(
         answered += zip(episode.query, answer(episode.query), strict=True)
         if has_state:
             carried += _carry(answer, episode.task.dialogues(1)[0])
-    metric = BLEU(tokenize="zh" if source.name.endswith(".zh") else "13a")
+    chinese = isinstance(source, World) and source.spec.language == "zh"
+    metric = BLEU(tokenize="zh" if chinese else "13a")
     score = metric.corpus_score([source.text(said[2]) for _, said in answered],
                                 [[source.text(turn.response) for turn, _ in answered]])
     result = Decoded(bleu=float(score.score), bleu_signature=str(metric.get_signature()))

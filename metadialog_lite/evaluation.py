@@ -7,13 +7,14 @@ is 0 for one who learns nothing from the support and 1 for the exact optimum.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from metadialog_lite.checkpoints import effective_options
 from metadialog_lite.decoded import Decoded, decode_bayes, decode_learner
 from metadialog_lite.episodes import Episode, draw_episodes, stack_tasks
 from metadialog_lite.families.base import Learner
@@ -39,23 +40,42 @@ class TaskLosses:
     adapt_seconds: float  # process CPU seconds a task, at the largest number of shots
 
 
+#: One learner for all numbers of shots, or one for each (a baseline that is tuned for each).
+Judged = Learner | Mapping[int, Learner]
+
+
+def learner_at(judged: Judged, shots: int) -> Learner:
+    """The learner that is judged after ``shots`` support turns."""
+    return judged if isinstance(judged, Learner) else judged[shots]
+
+
 def task_losses(
-    learner: Learner, source: TaskSource, shots: Sequence[int], tasks: int, query_turns: int = 8, seed: int = 0,
+    learner: Judged, source: TaskSource, shots: Sequence[int], tasks: int, query_turns: int = 8, seed: int = 0,
     split: str = "test",
 ) -> TaskLosses:
     """Losses of ``tasks`` held-out tasks at every number of shots, on the same query turns.
 
     The tasks are a pure function of (source, split, seed), so two learners meet the same ones (paired).
+
+    Raises:
+        ValueError: when ``shots`` is empty or negative, ``tasks`` < 1 or ``query_turns`` < 1.
+        FloatingPointError: when a loss is NaN or infinite.
     """
-    shots = tuple(shots)
+    shots = tuple(sorted(set(shots)))
+    if not shots or shots[0] < 0 or tasks < 1 or query_turns < 1:
+        raise ValueError(f"shots={shots}, tasks={tasks}, query_turns={query_turns}: give shots of at least 0, "
+                         "at least 1 task and at least 1 query turn")
     loss, seconds, episodes = [], 0.0, []
     for first in range(0, tasks, CHUNK):
         part = draw_episodes(source, split, seed, first, min(CHUNK, tasks - first), max(shots), query_turns)
         rows = []
         for k in shots:
-            started = time.process_time()
-            rows.append(_losses(learner, part, k))
-            seconds += (time.process_time() - started) * (k == max(shots))
+            now, spent = _losses(learner_at(learner, k), part, k)
+            if not np.isfinite(now).all():
+                raise FloatingPointError(f"the loss of '{learner_at(learner, k).name}' is NaN or infinite after {k} "
+                                         "support turns: its inner rate is too large, or its training diverged")
+            rows.append(now)
+            seconds += spent * (k == shots[-1])
         loss.append(np.stack(rows, axis=1))
         episodes += part
     tokens = np.array([np.mean([len(turn.response) + 1 for turn in e.query]) for e in episodes])
@@ -67,19 +87,21 @@ def task_losses(
     return TaskLosses(shots, np.concatenate(loss), bayes, prior, tokens, seconds / tasks)
 
 
-def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> Floats:
-    """[tasks, 3] mean nats per query turn after ``shots`` support turns."""
+def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> tuple[Floats, float]:
+    """[tasks, 3] mean nats per query turn after ``shots`` support turns, and the CPU seconds of adapting alone."""
     if not learner.stacked:  # one task at a time, from the turns themselves
-        return np.array([
-            np.asarray(learner.adapt(e.support[:shots]).nll(e.query), dtype=np.float64).mean(0) for e in episodes
-        ])
-    device = next(iter(learner.phi().values())).device
-    support = stack_tasks([e.support[:shots] for e in episodes], learner.vocabulary).to(device)
-    query = stack_tasks([e.query for e in episodes], learner.vocabulary).to(device)
-    with torch.no_grad():
-        nll = learner.adapt(support).nll(query)
-    result: Floats = nll.mean(-2).double().cpu().numpy()
-    return result
+        started = time.process_time()
+        adapted = [learner.adapt(e.support[:shots]) for e in episodes]
+        spent = time.process_time() - started
+        nll = [a.nll(e.query).double().mean(0) for a, e in zip(adapted, episodes, strict=True)]
+        return np.array([row.cpu().numpy() for row in nll]), spent
+    support = stack_tasks([e.support[:shots] for e in episodes], learner.vocabulary).to(learner.device)
+    query = stack_tasks([e.query for e in episodes], learner.vocabulary).to(learner.device)
+    started = time.process_time()
+    together = learner.adapt(support)
+    spent = time.process_time() - started
+    result: Floats = together.nll(query).double().mean(-2).cpu().numpy()
+    return result, spent
 
 
 def _floor(reference: BayesReference, support: Sequence[Turn], query: Sequence[Turn]) -> list[float]:
@@ -89,30 +111,30 @@ def _floor(reference: BayesReference, support: Sequence[Turn], query: Sequence[T
 
 
 def evaluate(
-    learner: Learner, source: TaskSource, shots: Sequence[int] = (0, 2, 4, 8, 16, 32), tasks: int = 200,
-    query_turns: int = 8, seed: int = 0, split: str = "test", decode: bool = True,
+    learner: Judged, source: TaskSource, shots: Sequence[int] = (0, 2, 4, 8, 16, 32), tasks: int = 200,
+    query_turns: int = 8, seed: int = 0, split: str = "test", decode: bool = True, losses: TaskLosses | None = None,
 ) -> Result:
     """The whole table of one learner on held-out tasks (the schema of ``results.Result``).
 
     Args:
+        learner: one learner, or one for each number of shots.
         shots: numbers of support turns; nested, with the same query turns at each.
         tasks: held-out tasks.
         decode: also let the learner speak (greedily, after the most shots): joint goal accuracy with the gold
             previous state and carried through whole dialogues, act accuracy, BLEU. Takes longer than the losses.
+        losses: what ``task_losses`` gave for the same arguments, if it is there already.
 
     Raises:
-        ValueError: when ``shots`` is empty or negative, ``tasks`` < 1 or ``query_turns`` < 1.
+        ValueError, FloatingPointError: as ``task_losses``.
     """
-    if not shots or min(shots) < 0 or tasks < 1 or query_turns < 1:
-        raise ValueError(f"shots={tuple(shots)}, tasks={tasks}, query_turns={query_turns}: give shots of at least 0, "
-                         "at least 1 task and at least 1 query turn")
-    shots = tuple(sorted(set(shots)))
-    losses = task_losses(learner, source, shots, tasks, query_turns, seed, split)
+    losses = losses or task_losses(learner, source, shots, tasks, query_turns, seed, split)
+    most = losses.shots[-1]
+    speaker = learner_at(learner, most)
     is_world = isinstance(source, World)
-    spoken = decode_learner(learner, source, max(shots), tasks, query_turns, seed, split) if decode else Decoded()
-    reference = decode_bayes(source, max(shots), tasks, query_turns, seed, split) if decode and is_world else None
+    spoken = decode_learner(speaker, source, most, tasks, query_turns, seed, split) if decode else Decoded()
+    reference = decode_bayes(source, most, tasks, query_turns, seed, split) if decode and is_world else None
     return Result(
-        learner=learner.name,
+        learner=speaker.name,
         world=source.name if is_world else None,
         corpus=None if is_world else source.name,
         seed=seed, split=split, tasks=tasks, query_turns=query_turns,
@@ -120,11 +142,11 @@ def evaluate(
         jga=JointGoal(gold_previous_state=spoken.jga, carried=spoken.jga_carried) if spoken.jga is not None else None,
         act_accuracy=spoken.act_accuracy, bleu=spoken.bleu, bleu_signature=spoken.bleu_signature,
         perplexity=_perplexity(losses),
-        vocabulary=len(learner.vocabulary),
+        vocabulary=len(speaker.vocabulary),
         reference=reference.numbers() if reference else None,
         seconds=Seconds(adapt=losses.adapt_seconds),
-        parameters=sum(p.numel() for p in learner.parameters()),
-        peak_mb=peak_mb(), versions=versions(), commit=commit(), options=dict(learner.options),
+        parameters=sum(p.numel() for p in speaker.parameters()),
+        peak_mb=peak_mb(), versions=versions(), commit=commit(), options=effective_options(speaker),
     )
 
 
@@ -136,15 +158,17 @@ def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
             pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
             loss = losses.loss[:, i, pick].sum(-1)
             low, high = interval(loss)
-            row = Row(shots=k, capability=name, loss=float(loss.mean()), low=low, high=high)
+            cells: dict[str, float | None] = {"loss": float(loss.mean()), "low": low, "high": high}
             if losses.bayes is not None and losses.prior is not None:
                 bayes, prior = losses.bayes[:, i, pick].sum(-1), losses.prior[:, 0, pick].sum(-1)
-                row.bayes, row.prior = float(bayes.mean()), float(prior.mean())
-                row.regret = row.loss - row.bayes if row.loss is not None else None
-                if row.prior - row.bayes > 1e-9:  # undefined where the support teaches nothing
-                    row.gap_closed = float((prior - loss).mean() / (prior - bayes).mean())
-                    row.gap_low, row.gap_high = interval(prior - loss, prior - bayes)
-            table.append(row)
+                cells |= {"bayes": float(bayes.mean()), "prior": float(prior.mean())}
+                cells["regret"] = float((loss - bayes).mean())
+                if (prior - bayes).mean() > 1e-9:  # undefined where the support teaches nothing
+                    cells["gap_closed"] = float((prior - loss).mean() / (prior - bayes).mean())
+                    gap = interval(prior - loss, prior - bayes)
+                    if gap is not None:
+                        cells |= {"gap_low": gap[0], "gap_high": gap[1]}
+            table.append(Row.model_validate({"shots": k, "capability": name, **cells}))
     return table
 
 
@@ -153,12 +177,22 @@ def _resampled(tasks: int) -> NDArray[np.intp]:
     return np.random.default_rng(0).integers(tasks, size=(RESAMPLES, tasks))
 
 
-def interval(values: Floats, per: Floats | None = None) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean over tasks, or of a ratio of two means (Efron 1979)."""
+@overload
+def interval(values: Floats) -> tuple[float, float]: ...
+@overload
+def interval(values: Floats, per: Floats) -> tuple[float, float] | None: ...
+def interval(values: Floats, per: Floats | None = None) -> tuple[float, float] | None:
+    """95 % percentile bootstrap interval of the mean over tasks, or of a ratio of two means (Efron 1979).
+
+    None when the ratio's denominator is not above 0 in every resample: with few tasks it may be anything.
+    """
     draws = _resampled(len(values))
     means = values[draws].mean(1)
     if per is not None:
-        means = means / per[draws].mean(1)
+        below = per[draws].mean(1)
+        if below.min() <= 1e-9:
+            return None
+        means = means / below
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
@@ -178,7 +212,13 @@ class Difference:
 
 
 def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
-    """Total loss of a minus that of b, task by task, after ``shots`` support turns (both saw the same tasks)."""
+    """Total loss of a minus that of b, task by task, after ``shots`` support turns (both saw the same tasks).
+
+    Raises ValueError when the two can't be paired.
+    """
+    if shots not in a.shots or shots not in b.shots or len(a.loss) != len(b.loss):
+        raise ValueError(f"cannot be paired after {shots} shots: {len(a.loss)} tasks with shots {a.shots} against "
+                         f"{len(b.loss)} tasks with shots {b.shots}")
     difference = a.loss[:, a.shots.index(shots)].sum(-1) - b.loss[:, b.shots.index(shots)].sum(-1)
     return Difference(float(difference.mean()), *interval(difference))
 
@@ -186,4 +226,5 @@ def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
 def _perplexity(losses: TaskLosses) -> dict[str, float]:
     """exp(nats per response token), over all tokens of all query turns (not averaged per batch or turn)."""
     nats = losses.loss[:, :, CAPABILITIES.index("response")].mean(0)
-    return {str(k): float(np.exp(n / losses.tokens.mean())) for k, n in zip(losses.shots, nats, strict=True)}
+    mean = nats / losses.tokens.mean()
+    return {str(k): float(np.exp(n)) for k, n in zip(losses.shots, mean, strict=True) if n < 700}  # exp(710) overflows

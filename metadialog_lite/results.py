@@ -126,8 +126,10 @@ def replacing(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
-        temporary.touch(exist_ok=False)  # with the rights of any new file, unlike tempfile's
+        temporary.touch(exist_ok=False)
+        rights = temporary.stat().st_mode  # those of any new file; safetensors' own would be readable by nobody else
         yield temporary
+        temporary.chmod(rights)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from metadialog_lite.checkpoints import CheckpointError, initialise_from, load_checkpoint, save_checkpoint
-from metadialog_lite.episodes import Vocabulary
-from metadialog_lite.evaluation import evaluate
+from metadialog_lite.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    effective_options,
+    initialise_from,
+    load_checkpoint,
+    save_checkpoint,
+)
+from metadialog_lite.episodes import Episode, Vocabulary, draw_episodes
+from metadialog_lite.evaluation import Judged, TaskLosses, evaluate, learner_at, paired_difference, task_losses
 from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.families.base import Learner
+from metadialog_lite.families.baselines import FineTune
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.results import Result, versions
 from metadialog_lite.training import Record, TrainConfig, Trainer
 from metadialog_lite.turns import TaskSource
-from metadialog_lite.world import load_world
+from metadialog_lite.world import BayesReference, World, WorldError, load_world
 
 #: Model sizes that suit a source; toy worlds get ModelConfig's own defaults.
 CORPUS_MODEL: dict[str, Any] = {"width": 96, "attention": 64, "mlp": 192, "layers": 2, "heads": 4, "max_length": 96}
 #: A running training writes its checkpoint this often.
 SAVE_EVERY_SECONDS = 60.0
+#: Baselines choose their settings on so many validation tasks.
+VALIDATION_TASKS = 32
 
 
 def load_source(world: str | None = None, corpus: str | None = None) -> TaskSource:
     """A toy world or a real corpus. Raises ValueError unless exactly one is named."""
     if (world is None) == (corpus is None):
-        raise ValueError("give either a world (--world restaurants.en) or a corpus (--corpus chitchat), not both")
+        raise ValueError("give either a world (--world restaurants.en) or a corpus (--corpus chitchat), "
+                         f"not {'none' if world is None else 'both'}")
     if corpus is not None:
         from metadialog_lite.corpora import load_corpus
 
@@ -39,13 +53,32 @@ def load_source(world: str | None = None, corpus: str | None = None) -> TaskSour
     return load_world(world)
 
 
+def check_learner(name: str, options: dict[str, Any]) -> None:
+    """Raise ValueError for a learner or an option that does not exist, with the nearest names, or of a wrong type."""
+    if name not in LEARNERS:
+        raise ValueError(f"learner '{name}': {_nearest(name, LEARNERS)}")
+    known = dict(list(inspect.signature(LEARNERS[name].__init__).parameters.items())[3:])
+    for option, value in options.items():
+        if option not in known:
+            raise ValueError(f"option '{option}' of learner '{name}': {_nearest(option, known)}")
+        default = known[option].default
+        whole_as_number = isinstance(default, float) and type(value) is int
+        if default is not inspect.Parameter.empty and type(value) is not type(default) and not whole_as_number:
+            raise ValueError(f"option {option}={value!r} of learner '{name}': a value like {default!r} is needed")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, cutoff=0.5)
+    return (f"did you mean {' or '.join(close)}? " if close else "") + f"There are: {', '.join(names) or 'none'}"
+
+
 def build_learner(
     name: str, source: TaskSource, seed: int = 0, options: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
 ) -> Learner:
     """A fresh learner with the vocabulary and a model size that suit ``source``."""
-    if name not in LEARNERS:
-        raise ValueError(f"learner '{name}': known are {', '.join(LEARNERS)}")
+    check_learner(name, options or {})
     vocabulary = Vocabulary.of(source)
     size = ({} if "state" in source.capabilities else CORPUS_MODEL) | (model or {})
     try:
@@ -53,6 +86,13 @@ def build_learner(
     except TypeError as error:
         raise ValueError(f"model size: {error}; known are width, attention, mlp, layers, heads, max_length") from error
     return make_learner(name, config, vocabulary, seed=seed, **(options or {}))
+
+
+def check_size(source: TaskSource, shots: Iterable[int], query_turns: int) -> None:
+    """Raise ValueError when a corpus has not enough turns; toy worlds never end."""
+    check = getattr(source, "check_size", None)
+    if check is not None:
+        check(max(shots, default=0), query_turns)
 
 
 @dataclass
@@ -63,8 +103,8 @@ class Job:
     out: Path
     info: dict[str, Any]
 
-    def run(self) -> Iterator[Record]:
-        """Yield the trainer's records; save every minute, at the end, and when it is interrupted."""
+    def run(self) -> Generator[Record, None, None]:
+        """Yield the trainer's records; save every minute, at the end, and when it is interrupted between steps."""
         saved = time.monotonic()
         try:
             while not self.trainer.finished:
@@ -73,7 +113,8 @@ class Job:
                     self.save()
                     saved = time.monotonic()
         finally:
-            self.save()
+            if not self.trainer.stepping:  # half a step is no state; what was saved last stays
+                self.save()
 
     def save(self) -> Path:
         """Write the checkpoint in one step."""
@@ -88,104 +129,167 @@ def prepare(
 ) -> Job:
     """Check everything and build a training job; nothing is trained yet.
 
+    Without ``resume`` a file that is there already is kept beside the new one, with ".old" behind its name.
+
     Raises:
         ValueError: naming the setting, its value and what would be right.
+        OSError: when the folder of ``out`` can't be written.
     """
-    source = load_source(world, corpus)
-    if settings["device"] == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda': no CUDA device is available here; use cpu")
     if settings["device"] not in ("cpu", "cuda"):
         raise ValueError(f"device '{settings['device']}': cpu or cuda expected")
+    if settings["device"] == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda': no CUDA device is available here; use cpu")
     config = TrainConfig(learner=learner, options=options, **settings)
-    state, info = None, {"command": command, "versions": versions()}
+    check_learner(learner, options)
+    if LEARNERS[learner].trained == "none":
+        raise ValueError(f"learner '{learner}' is not trained; only evaluate it")
+    source = load_source(world, corpus)
+    check_size(source, config.shots, config.query_turns)
+    state: dict[str, Any] | None = None
+    info: dict[str, Any] = {"command": command, "versions": versions()}
     if resume and out.is_file():
         checkpoint = load_checkpoint(out, source.name)
-        if checkpoint.learner.name != learner:
-            raise CheckpointError(f"{out}: holds learner '{checkpoint.learner.name}', not '{learner}'")
+        _same_run(checkpoint, config, model)
         built, state = checkpoint.learner, checkpoint.state
-        if checkpoint.config.seed != config.seed:
-            raise CheckpointError(f"{out}: was trained with seed {checkpoint.config.seed}, not {config.seed}")
+        info = {**checkpoint.info, "resumed": [*checkpoint.info.get("resumed", []), command]}
     else:
         size = dict(model)
         if start is not None:  # the start decides the model's size
-            from dataclasses import asdict
-
             first = load_checkpoint(start, source.name)
             size = {k: v for k, v in asdict(first.learner.model.config).items() if k != "vocabulary"} | size
+            info |= {"start": start, "start_cpu_seconds": training_seconds(first)}
         built = build_learner(learner, source, config.seed, options, size)
         if start is not None:
             initialise_from(built, first)
-    if not list(built.phi()):
-        raise ValueError(f"learner '{learner}' has nothing to train")
-    trainer = Trainer(built, source, config)
+    trainer = Trainer(built, source, replace(config, options=effective_options(built)))
     if state is not None:
         trainer.load_state(state)
+    if out.is_file() and not resume:
+        shutil.copy2(out, out.with_name(f"{out.name}.old"))
     job = Job(trainer, out, info)
     job.save()  # fails now, not after an hour, when the folder can't be written
     return job
 
 
+def _same_run(checkpoint: Checkpoint, config: TrainConfig, model: dict[str, Any]) -> None:
+    """Only the budget, the outer rate and the device may change on the way."""
+    now, then = config.to_dict() | model | config.options, checkpoint.config.to_dict()
+    then |= {**asdict(checkpoint.learner.model.config), **effective_options(checkpoint.learner)}
+    then["learner"] = checkpoint.learner.name
+    for name in ("learner", "seed", "tasks", "query_turns", "shots", *model, *config.options):
+        if now[name] != then.get(name):
+            raise CheckpointError(f"{checkpoint.path}: was trained with {name} {then.get(name)}, not {now[name]}; "
+                                  "resume it as it was, or begin anew in another file")
+
+
+def training_seconds(checkpoint: Checkpoint) -> float | None:
+    """CPU seconds of training, those of its start included; None for a file that does not say."""
+    own = checkpoint.info.get("cpu_seconds")
+    return None if own is None else float(own) + float(checkpoint.info.get("start_cpu_seconds") or 0.0)
+
+
 def evaluate_checkpoint(
     name: str, learner: str | None, world: str | None, corpus: str | None, shots: list[int], tasks: int,
-    query_turns: int, seed: int, split: str, decode: bool,
+    query_turns: int, seed: int, split: str, decode: bool, against: str | None = None,
+    against_checkpoint: str | None = None,
 ) -> Result:
-    """Evaluate a checkpoint, or a baseline that starts from its θ₀, on its own or another world of the same words."""
+    """Evaluate a checkpoint, or a baseline that starts from its θ₀, on its own or another world of the same words.
+
+    Args:
+        against: a baseline to compare with, on the same tasks; ``options["against"]`` then holds the paired
+            difference for each number of shots.
+        against_checkpoint: where that baseline starts from (such as a joint model trained just as long); by
+            default from the same checkpoint.
+    """
+    if split not in ("train", "valid", "test"):
+        raise ValueError(f"split '{split}': test, valid or train expected")
+    if not shots or min(shots) < 0 or tasks < 1 or query_turns < 1:
+        raise ValueError(f"shots {shots}, tasks {tasks}, query turns {query_turns}: shots of at least 0, at least 1 "
+                         "task and at least 1 query turn are needed")
     checkpoint = load_checkpoint(name)
     if world is None and corpus is None:
-        source = load_source(**_origin(checkpoint.source))
+        source = _own_source(checkpoint)
     else:
         source = load_source(world, corpus)
-    wanted = Vocabulary.of(source)
-    if missing := checkpoint.learner.vocabulary.unknown(wanted.tokens):
+    check_size(source, shots, query_turns)
+    judged, options = _judged(checkpoint, learner, source, shots, query_turns, seed)
+    losses = task_losses(judged, source, shots, tasks, query_turns, seed, split)
+    result = evaluate(judged, source, shots, tasks, query_turns, seed, split, decode, losses)
+    result.options |= options
+    result.seconds.train = training_seconds(checkpoint)
+    if against is not None or against_checkpoint is not None:
+        other = checkpoint if against_checkpoint is None else load_checkpoint(against_checkpoint)
+        rival, chosen = _judged(other, against, source, shots, query_turns, seed)
+        rival_losses = task_losses(rival, source, shots, tasks, query_turns, seed, split)
+        result.options["against"] = {
+            "learner": learner_at(rival, losses.shots[-1]).name, "checkpoint": other.path.name,
+            "seconds": {"train": training_seconds(other), "adapt": rival_losses.adapt_seconds},
+            "difference": compare(losses, rival_losses), **chosen,
+        }
+    return result
+
+
+def compare(ours: TaskLosses, theirs: TaskLosses) -> dict[str, dict[str, float]]:
+    """Shots → mean of (ours − theirs), nats per query turn, with its paired 95 % interval; below 0: ours is better."""
+    return {str(k): asdict(paired_difference(ours, theirs, k)) for k in ours.shots}
+
+
+def _judged(
+    checkpoint: Checkpoint, name: str | None, source: TaskSource, shots: list[int], query_turns: int, seed: int,
+) -> tuple[Judged, dict[str, Any]]:
+    """Who is judged: the checkpoint's learner or a baseline from its θ₀; and the settings it has chosen."""
+    if missing := checkpoint.learner.vocabulary.unknown(Vocabulary.of(source).tokens):
         raise CheckpointError(f"{checkpoint.path}: {len(missing)} words of '{source.name}' are unknown to its "
                               f"vocabulary, such as {', '.join(missing[:5])}; train on this source first")
-    judged = checkpoint.learner
-    if learner is not None and learner != judged.name:
-        judged = baseline(learner, checkpoint.learner, source)
-    result = evaluate(judged, source, shots, tasks, query_turns, seed, split, decode)
-    if result.seconds is not None:
-        result.seconds.train = checkpoint.info.get("cpu_seconds")
-    return result
+    if name is None or name == checkpoint.learner.name:
+        return checkpoint.learner, {}
+    if name in LEARNERS and issubclass(LEARNERS[name], FineTune):
+        return tuned(name, checkpoint.learner, source, shots, query_turns, seed)
+    return baseline(name, checkpoint.learner, source), {}
+
+
+def tuned(
+    name: str, start: Learner, source: TaskSource, shots: Iterable[int], query_turns: int = 8, seed: int = 0,
+    tasks: int = VALIDATION_TASKS,
+) -> tuple[dict[int, Learner], dict[str, Any]]:
+    """``finetune`` or ``scratch`` at its strongest: settings chosen on validation tasks for each number of shots.
+
+    Returns the learner for each number of shots, and the settings that were chosen.
+    """
+    judged: dict[int, Learner] = {}
+    chosen: dict[str, Any] = {}
+    counts = sorted(set(shots))
+    episodes = draw_episodes(source, "valid", seed, 0, tasks, max(counts), query_turns)
+    for k in counts:
+        made = baseline(name, start, source)
+        if k > 0 and isinstance(made, FineTune):
+            trials = made.choose([Episode(e.task, e.support[:k], e.query) for e in episodes])
+            chosen[str(k)] = trials[0]._asdict() | {"trials": len(trials)}
+        judged[k] = made
+    return judged, {"chosen": chosen, "validation_tasks": tasks}
 
 
 def baseline(name: str, start: Learner, source: TaskSource, **options: Any) -> Learner:
     """Another learner with the same model and θ₀ as ``start`` (for fine-tuning and the like)."""
+    if name == "bayes":
+        if not isinstance(source, World):
+            raise ValueError(f"learner 'bayes': the exact reference needs a toy world, not '{source.name}'")
+        return make_learner(name, start.model.config, start.vocabulary, reference=BayesReference(source))
+    check_learner(name, options)
     made = make_learner(name, start.model.config, start.vocabulary, **options)
     if name != "scratch":
         made.model.load_state_dict(start.model.state_dict())
-    return made
+    return made.to(start.device)
 
 
-def _origin(source: str) -> dict[str, str | None]:
-    """Name of a checkpoint's source -> the argument of ``load_source``."""
+def _own_source(checkpoint: Checkpoint) -> TaskSource:
+    """The world or corpus that a checkpoint was trained on."""
     from metadialog_lite.corpora import CORPORA
 
-    return {"world": None, "corpus": source} if source in CORPORA else {"world": source, "corpus": None}
-
-
-def spoken_lines(result: Result) -> list[str]:
-    """JGA, act accuracy, BLEU, perplexity and seconds as lines of text, with the reference's beside them."""
-    best = result.reference or {}
-    lines = []
-    if result.jga is not None:
-        lines.append(_line("joint goal accuracy, gold previous state", result.jga.gold_previous_state, best.get("jga")))
-        lines.append(_line("joint goal accuracy, own state carried", result.jga.carried, best.get("jga_carried")))
-    if result.act_accuracy is not None:
-        lines.append(_line("act accuracy", result.act_accuracy, best.get("act_accuracy")))
-    if result.bleu is not None:
-        lines.append(f"{_line('BLEU', result.bleu, best.get('bleu'))}  ({result.bleu_signature})")
-    if result.perplexity:
-        values = ", ".join(f"{value:.2f} at {shots}" for shots, value in result.perplexity.items())
-        lines.append(f"response perplexity per token (vocabulary {result.vocabulary}): {values} shots")
-    seconds = result.seconds
-    lines.append(f"CPU seconds: training {_plain(seconds.train)}, adaptation {_plain(seconds.adapt)} a task; "
-                 f"parameters {result.parameters}")
-    return lines
-
-
-def _line(what: str, value: float | None, best: float | None) -> str:
-    return f"{what}: {_plain(value)}" + ("" if best is None else f" (exact reference {_plain(best)})")
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    if checkpoint.source in CORPORA:
+        return load_source(corpus=checkpoint.source)
+    try:
+        return load_source(world=checkpoint.source)
+    except WorldError as error:
+        raise ValueError(f"{checkpoint.path}: was trained on '{checkpoint.source}', which is no shipped world; "
+                         "give its file with --world") from error
