@@ -1,0 +1,1 @@
+"""Speed and memory, measured: ``python -m benchmarks.meta_step`` and ``python -m benchmarks.world_speed``."""
