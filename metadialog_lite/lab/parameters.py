@@ -43,12 +43,12 @@ class Parameters(BaseModel):
     world: str = "restaurants.en"
     corpus: str = ""
     learner: str = "maml"
-    inner_lr: float = Field(0.003, gt=0, le=1, allow_inf_nan=False)
+    inner_lr: float = Field(0.0005, gt=0, le=1, allow_inf_nan=False)
     inner_steps: int = Field(3, ge=1, le=20)
     shots: int = Field(16, ge=1, le=128)
     meta_steps: int = Field(20, ge=0, le=1_000_000)
     tasks: int = Field(8, ge=1, le=256)
-    outer_lr: float = Field(0.003, gt=0, le=0.1, allow_inf_nan=False)
+    outer_lr: float = Field(0.0003, gt=0, le=0.1, allow_inf_nan=False)
     eval_tasks: int = Field(20, ge=2, le=100_000)
     query_turns: int = Field(8, ge=1, le=64)
     start: str = "auto"
@@ -227,11 +227,11 @@ def _line(fault: Any) -> str:
 
 
 _ADVICE = {
-    "inner_lr": " (start with 0.001 to 0.01; larger steps make training diverge)",
+    "inner_lr": " (start with 0.0003 to 0.003; larger steps make training diverge)",
     "inner_steps": " (a whole number from 1 to 20; 3 is usual)",
     "shots": " (a whole number of support turns, such as 16)",
     "meta_steps": " (a whole number; 0 = evaluate the start, 20 = a minute, 2000 = a good learner)",
-    "outer_lr": " (0.003 is usual)",
+    "outer_lr": " (0.0003 to 0.003 is usual)",
     "eval_tasks": " (a whole number; 20 = quick, 200 = narrow intervals)",
     "seed": " (a whole number from 0)",
 }
