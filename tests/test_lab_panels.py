@@ -428,7 +428,7 @@ def test_papermill_command_names_real_parameters(panel: TrainingPanel) -> None:
     panel.copy_button.click()
     command = panel.command_field.value
     assert command.startswith("papermill notebooks/05_meta_optimization.ipynb out.ipynb -p world restaurants.en")
-    assert "-p learner maml -p inner_lr 0.03 -p inner_steps 1 -p shots 1" in command
+    assert "-p learner maml -p inner_lr 0.003 -p inner_steps 1 -p shots 1" in command
     notebook = notebooks_dir() / panel.notebook
     if notebook.exists():
         papermill = pytest.importorskip("papermill")
@@ -437,7 +437,7 @@ def test_papermill_command_names_real_parameters(panel: TrainingPanel) -> None:
 
 
 def test_settings_in_words() -> None:
-    assert Settings(inner_steps=1, shots=1).text() == "maml with inner rate 0.03, 1 inner step and 1 shot"
+    assert Settings(inner_steps=1, shots=1).text() == "maml with inner rate 0.003, 1 inner step and 1 shot"
 
 
 # The other panels ----------------------------------------------------------------------------------------------------

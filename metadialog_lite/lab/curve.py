@@ -74,14 +74,15 @@ class Curve:
                      moving_average(floor, window)[pick].astype(np.float32))
 
     def top(self, part: str, window: int) -> float:
-        """Where the vertical axis should end: the curve fits from its second quarter on; a high start may stick out."""
+        """Where the vertical axis should end: most of the curve from its second quarter on fits in."""
         n = len(self.steps)
         if n == 0:
             return 1.0
         mean = moving_average(np.asarray(self.loss[part][:n], float), window)[n // 4:]
         raw = np.asarray(self.loss[part][n // 4:n], float)
         raw = raw[np.isfinite(raw)]
-        highest = max(max(mean[np.isfinite(mean)], default=0.0), np.quantile(raw, 0.9) if len(raw) else 0.0)
+        mean = mean[np.isfinite(mean)]
+        highest = max((float(np.quantile(values, 0.93)) for values in (mean, raw) if len(values)), default=0.0)
         floors = np.asarray(self.floor[part][:n], float)
         floor = max(floors[np.isfinite(floors)], default=0.0)
         return float(max(1.15 * highest, 1.3 * floor, 1e-3))

@@ -16,6 +16,8 @@ MIXED = (0, 1, 2, 4, 8, 16, 32)
 SHOTS_MIXED = "0–32"
 #: A live training has no end of its own.
 ENDLESS = 10**9
+#: β of a live training: lower than that of a planned one, because it does not decay towards an end.
+LIVE_OUTER_LR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Settings:
     """What the training panel's controls say. A wrong one raises ValueError naming it."""
 
     learner: str = "maml"
-    inner_lr: float = 0.03
+    inner_lr: float = 0.003
     inner_steps: int = 3
     shots: int | None = None  # None = a mixture
     seed: int = 0
@@ -34,7 +36,7 @@ class Settings:
         if self.learner not in ORDER_OF:
             raise ValueError(f"learner: got {self.learner!r}; choose one of {', '.join(LEARNER_NAMES)}")
         if not _number(self.inner_lr) or not 1e-4 <= self.inner_lr <= 10:
-            raise ValueError(f"inner_lr: got {self.inner_lr!r}; a number from 0.0001 to 10 is needed, for example 0.03")
+            raise ValueError(f"inner_lr: got {self.inner_lr!r}; 0.0001 to 10 is possible, for example 0.003")
         if not _whole(self.inner_steps) or not 0 <= self.inner_steps <= 10:
             raise ValueError(f"inner_steps: got {self.inner_steps!r}; a whole number from 0 to 10 is needed")
         if self.shots is not None and (not _whole(self.shots) or not 0 <= self.shots <= 32):
@@ -85,6 +87,7 @@ def build_trainer(source: TaskSource, settings: Settings, model: Any = None) -> 
         learner=settings.learner, options=options, seed=settings.seed,
         shots=MIXED if settings.shots is None else (settings.shots,),
         steps=None if settings.seconds else ENDLESS, seconds=settings.seconds, decay=settings.seconds is not None,
+        outer_lr=TrainConfig.outer_lr if settings.seconds else LIVE_OUTER_LR,
     )
     return Trainer(learner, source, config)
 

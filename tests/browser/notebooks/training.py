@@ -1,4 +1,5 @@
 # %%
+import ipywidgets
 from IPython.display import display
 
 from metadialog_lite.episodes import Vocabulary
@@ -12,4 +13,6 @@ size = ModelConfig(len(Vocabulary.of(world)), width=8, attention=8, mlp=8, layer
 panel = TrainingPanel(world, inner_steps=1, shots=1, model=size)
 display(panel)
 # %%
-print("the cell that d d would delete next")
+display(ipywidgets.Button(description="unguarded"))  # d d with the focus here does delete the cell
+# %%
+print("the end")
