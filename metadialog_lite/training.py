@@ -6,7 +6,7 @@ Three drivers consume the same records: a plain ``for`` loop, a panel's worker t
         print(record.line())
 
 Outer step (EQ-TRAIN-1): draw tasks and a number of shots, average the learner's outer gradient over the
-tasks, clip it to norm 1, one Adam step with rate β that decays to zero along a half cosine.
+tasks, clip it to norm 1, one Adam step with rate β that rises for 20 steps and decays to zero along a half cosine.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ EXPLODED, FIRST = 3.0, 5
 LEAP, RECENT = 10.0, 50
 #: … and training has diverged after so many of them in a row (one bad batch is forgiven).
 PATIENCE = 5
+#: β rises to its full value over so many steps: Adam's first steps are long, because it knows no gradient yet.
+WARM_UP = 20
 #: How often the state is kept, in steps. A state counts as good once so many more steps went well.
 KEEP_EVERY = 10
 
@@ -194,6 +196,7 @@ class Trainer:
         for name, parameter in self.learner.phi().items():
             parameter.grad = gradients[name].detach() * scale
         rate = 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))) if self.config.decay else 1.0
+        rate *= min(1.0, (self.done_steps + 1) / WARM_UP)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.outer_lr * rate
         self.optimizer.step()

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,9 @@ from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
 #: An outer step of size beta changes a learned inner rate by about the factor 1 + PACE * beta.
 PACE = 10.0
+#: Learned rates start at inner_lr * exp(BOOST): a row of the embedding hears only of the turns with its word, every
+#: other tensor of all turns, so the embedding starts with a rate ten times as large.
+BOOST = {"embedding": math.log(10.0)}
 
 
 class MAML(Learner):
@@ -36,7 +41,7 @@ class MAML(Learner):
         self,
         model: DialogueModel,
         vocabulary: Vocabulary,
-        inner_lr: float = 0.003,
+        inner_lr: float = 0.0003,
         inner_steps: int = 3,
         learned_rates: bool = False,
     ) -> None:
@@ -46,7 +51,8 @@ class MAML(Learner):
         self.rates = nn.ParameterDict()
         if learned_rates:
             shapes = {name: self.rate_shape(value) for name, value in self.adapted(self.theta_0(self.phi())).items()}
-            self.rates.update({name: nn.Parameter(torch.zeros(s)) for name, s in shapes.items()})
+            for name, shape in shapes.items():
+                self.rates[name] = nn.Parameter(torch.full(shape, BOOST.get(name, 0.0) / PACE))
 
     def rate_shape(self, value: Tensor) -> torch.Size:
         """Shape of the learned rate of a tensor: one number."""
@@ -63,7 +69,7 @@ class MAML(Learner):
     def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
         """alpha for every tensor that takes inner steps.
 
-        A learned alpha is inner_lr * exp(PACE * r) with r = 0 at the start. The papers learn alpha itself; but useful
+        A learned alpha is inner_lr * exp(PACE * r). The papers learn alpha itself; but useful
         rates lie a factor of 100 apart, and an outer step changes every number by about as much, so that large rates
         would be out of reach for thousands of steps. On the scale of r all rates are learned equally fast.
         """
@@ -144,7 +150,7 @@ class MetaSGD(MAML):
     name = "meta_sgd"
 
     def __init__(
-        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.003, inner_steps: int = 3
+        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 3
     ) -> None:
         super().__init__(model, vocabulary, inner_lr, inner_steps, learned_rates=True)
 
