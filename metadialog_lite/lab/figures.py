@@ -180,11 +180,14 @@ def show(figure: Any, text: str) -> None:
     data = {"text/plain": text,
             "application/vnd.plotly.v1+json": plain | {"config": {"displayModeBar": False, "responsive": True}}}
     if os.environ.get("METADIALOG_TWINS") == "1":
-        data["image/png"] = _png(figure)
+        data |= _twin(figure)
     display(data, raw=True)
     print(text)
 
 
-def _png(figure: Any) -> str:
-    """The figure as base64 PNG, about 30 kB."""
-    return base64.b64encode(figure.to_image(format="png", width=860, height=figure.layout.height or 340)).decode()
+def _twin(figure: Any) -> dict[str, str]:
+    """The figure as a picture, SVG or PNG, whichever is smaller: a notebook may have at most 300 kB."""
+    size = {"width": 860, "height": figure.layout.height or 340}
+    svg = figure.to_image(format="svg", **size).decode()
+    png = base64.b64encode(figure.to_image(format="png", **size)).decode()
+    return {"image/svg+xml": svg} if len(svg) <= len(png) else {"image/png": png}
