@@ -21,7 +21,7 @@ from metadialog_lite.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from metadialog_lite.episodes import Episode, Vocabulary, draw_episodes
+from metadialog_lite.episodes import Episode, Vocabulary, draw_episodes, encode_turns
 from metadialog_lite.evaluation import Judged, TaskLosses, evaluate, learner_at, paired_difference, task_losses
 from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.families.base import Learner
@@ -33,7 +33,7 @@ from metadialog_lite.turns import TaskSource
 from metadialog_lite.world import BayesReference, World, WorldError, load_world
 
 #: Model sizes that suit a source; toy worlds get ModelConfig's own defaults.
-CORPUS_MODEL: dict[str, Any] = {"width": 96, "attention": 64, "mlp": 192, "layers": 2, "heads": 4, "max_length": 96}
+CORPUS_MODEL: dict[str, Any] = {"width": 48, "attention": 32, "mlp": 96, "layers": 2, "heads": 4, "max_length": 64}
 #: A running training writes its checkpoint this often.
 SAVE_EVERY_SECONDS = 60.0
 #: Baselines choose their settings on so many validation tasks.
@@ -85,7 +85,24 @@ def build_learner(
         config = ModelConfig(vocabulary=len(vocabulary), **size)
     except TypeError as error:
         raise ValueError(f"model size: {error}; known are width, attention, mlp, layers, heads, max_length") from error
-    return make_learner(name, config, vocabulary, seed=seed, **(options or {}))
+    learner = make_learner(name, config, vocabulary, seed=seed, **(options or {}))
+    start_with_frequencies(learner, source)
+    return learner
+
+
+def start_with_frequencies(learner: Learner, source: TaskSource, tasks: int = 60, shots: int = 16) -> None:
+    """Set the output bias to the log frequency of each target token in some training turns.
+
+    Otherwise the first thing that a model learns is which words a system never says, by pushing the embeddings of
+    all these words (they are tied) into one direction; the words of one slot then become hard to tell apart.
+    """
+    counts = torch.zeros(len(learner.vocabulary))
+    for index in range(tasks):
+        turns = encode_turns(source.task("train", 0, index).support(shots), learner.vocabulary)
+        counts += torch.bincount(turns.tokens[turns.segment > 0], minlength=len(counts))
+    frequency = (counts + 0.1).log()
+    with torch.no_grad():
+        learner.model.theta()["output_bias"].copy_(frequency - frequency.max())
 
 
 def check_size(source: TaskSource, shots: Iterable[int], query_turns: int) -> None:
