@@ -141,10 +141,6 @@ class Trainer:
         self._bad_steps = 0  # exploded steps in a row
         self._good = self._candidate = self._snapshot()
 
-    def learner_state(self) -> dict[str, Tensor]:
-        """A copy of the meta-parameters."""
-        return {name: value.detach().clone() for name, value in self.learner.state_dict().items()}
-
     @property
     def progress(self) -> float:
         """0 at the start, 1 when the budget is used up."""
@@ -276,7 +272,8 @@ class Trainer:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": rows})
 
     def _snapshot(self) -> dict[str, Any]:
-        return {"learner": self.learner_state(), **self.state()}
+        learner = {name: value.detach().clone() for name, value in self.learner.state_dict().items()}
+        return {"learner": learner, **self.state()}
 
 
 def meta_train(

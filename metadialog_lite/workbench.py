@@ -21,7 +21,7 @@ from metadialog_lite.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from metadialog_lite.episodes import Episode, Vocabulary, draw_episodes, encode_turns
+from metadialog_lite.episodes import Vocabulary, encode_turns
 from metadialog_lite.evaluation import Judged, TaskLosses, evaluate, learner_at, paired_difference, task_losses
 from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.families.base import Learner
@@ -29,15 +29,14 @@ from metadialog_lite.families.baselines import FineTune
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.results import Result, versions
 from metadialog_lite.training import Record, TrainConfig, Trainer
+from metadialog_lite.tuned import baseline, tuned
 from metadialog_lite.turns import TaskSource
-from metadialog_lite.world import BayesReference, World, WorldError, load_world
+from metadialog_lite.world import WorldError, load_world
 
 #: Model sizes that suit a source; toy worlds get ModelConfig's own defaults.
 CORPUS_MODEL: dict[str, Any] = {"width": 48, "attention": 32, "mlp": 96, "layers": 2, "heads": 4, "max_length": 64}
 #: A running training writes its checkpoint this often.
 SAVE_EVERY_SECONDS = 60.0
-#: Baselines choose their settings on so many validation tasks.
-VALIDATION_TASKS = 32
 
 
 def load_source(world: str | None = None, corpus: str | None = None) -> TaskSource:
@@ -263,40 +262,6 @@ def _judged(
     if name in LEARNERS and issubclass(LEARNERS[name], FineTune):
         return tuned(name, checkpoint.learner, source, shots, query_turns, seed)
     return baseline(name, checkpoint.learner, source), {}
-
-
-def tuned(
-    name: str, start: Learner, source: TaskSource, shots: Iterable[int], query_turns: int = 8, seed: int = 0,
-    tasks: int = VALIDATION_TASKS,
-) -> tuple[dict[int, Learner], dict[str, Any]]:
-    """``finetune`` or ``scratch`` at its strongest: settings chosen on validation tasks for each number of shots.
-
-    Returns the learner for each number of shots, and the settings that were chosen.
-    """
-    judged: dict[int, Learner] = {}
-    chosen: dict[str, Any] = {}
-    counts = sorted(set(shots))
-    episodes = draw_episodes(source, "valid", seed, 0, tasks, max(counts), query_turns)
-    for k in counts:
-        made = baseline(name, start, source)
-        if k > 0 and isinstance(made, FineTune):
-            trials = made.choose([Episode(e.task, e.support[:k], e.query) for e in episodes])
-            chosen[str(k)] = trials[0]._asdict() | {"trials": len(trials)}
-        judged[k] = made
-    return judged, {"chosen": chosen, "validation_tasks": tasks}
-
-
-def baseline(name: str, start: Learner, source: TaskSource, **options: Any) -> Learner:
-    """Another learner with the same model and θ₀ as ``start`` (for fine-tuning and the like)."""
-    if name == "bayes":
-        if not isinstance(source, World):
-            raise ValueError(f"learner 'bayes': the exact reference needs a toy world, not '{source.name}'")
-        return make_learner(name, start.model.config, start.vocabulary, reference=BayesReference(source))
-    check_learner(name, options)
-    made = make_learner(name, start.model.config, start.vocabulary, **options)
-    if name != "scratch":
-        made.model.load_state_dict(start.model.state_dict())
-    return made.to(start.device)
 
 
 def _own_source(checkpoint: Checkpoint) -> TaskSource:

@@ -129,8 +129,10 @@ def test_missing_header_fields(saved: Path, name: str) -> None:
     ({"model": {"vocabulary": 173, **SIZE, "width": 10**6}}, "configuration says"),
     ({"model": {"vocabulary": 173, **SIZE, "max_length": 10**7}}, "configuration says"),
     ({"model": {"vocabulary": 10**7, **SIZE}}, "10000000"), ({"model": {"size": 3}}, "size"),
-    ({"vocabulary": ["a", "b"]}, "special tokens"), ({"vocabulary": 3}, "damaged"), ({"config": {"steps": -1}}, "steps=-1"),
-    ({"config": {"colour": 1}}, "colour"), ({"config": "x"}, "damaged"), ({"state": {"step": "x", "cpu_seconds": 0}}, "'x'"),
+    ({"vocabulary": ["a", "b"]}, "special tokens"), ({"vocabulary": 3}, "damaged"),
+    ({"config": {"steps": -1}}, "steps=-1"),
+    ({"config": {"colour": 1}}, "colour"), ({"config": "x"}, "damaged"),
+    ({"state": {"step": "x", "cpu_seconds": 0}}, "'x'"),
     ({"state": {"cpu_seconds": 0}}, "lacks 'step'"), ({"state": 3}, "damaged"),
 ])
 def test_wrong_header_fields(saved: Path, header: dict[str, Any], word: str) -> None:
@@ -141,8 +143,10 @@ def test_wrong_header_fields(saved: Path, header: dict[str, Any], word: str) -> 
 
 @pytest.mark.parametrize(("tensors", "word"), [
     ({"learner.model.embedding": torch.ones(3, 3)}, r"learner.model.embedding.*\(3, 3\).*\(173, 16\)"),
-    ({"learner.model.embedding": None}, "learner.model.embedding"), ({"learner.rates.embedding": None}, "rates.embedding"),
-    ({"learner.model.norm_bias": torch.full((16,), torch.nan)}, "norm_bias.*NaN"), ({"learner.more": torch.ones(1)}, "more"),
+    ({"learner.model.embedding": None}, "learner.model.embedding"),
+    ({"learner.rates.embedding": None}, "rates.embedding"),
+    ({"learner.model.norm_bias": torch.full((16,), torch.nan)}, "norm_bias.*NaN"),
+    ({"learner.more": torch.ones(1)}, "more"),
     ({"optimizer.0.exp_avg": torch.full((173, 16), torch.inf)}, "optimizer.0.exp_avg.*infinity"),
 ])
 def test_wrong_tensors(saved: Path, tensors: dict[str, Any], word: str) -> None:
@@ -153,7 +157,7 @@ def test_wrong_tensors(saved: Path, tensors: dict[str, Any], word: str) -> None:
 def test_wrong_source_missing_file_and_folder(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=r"trained on 'restaurants.en', not on 'restaurants.zh'"):
         load_checkpoint(saved, "restaurants.zh")
-    with pytest.raises(CheckpointError, match="no such checkpoint.*shipped"):
+    with pytest.raises(CheckpointError, match=r"no such checkpoint.*shipped"):
         load_checkpoint(saved.with_name("nothing.safetensors"))
     with pytest.raises(CheckpointError, match="is a folder"):
         load_checkpoint(saved.parent)
@@ -196,7 +200,7 @@ def test_a_failed_save_touches_nothing(saved: Path, where: str, monkeypatch: pyt
             path.write_bytes(b"half")
             full_disk()
         monkeypatch.setattr(checkpoints, "save_file", half)
-    with pytest.raises(CheckpointError, match="No space left.*choose a folder"):
+    with pytest.raises(CheckpointError, match=r"No space left.*choose a folder"):
         save_checkpoint(saved, small(), world().name, config())
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]

@@ -182,7 +182,7 @@ def test_paired_difference_is_antisymmetric() -> None:
 
 
 def test_paired_difference_needs_pairs() -> None:
-    with pytest.raises(ValueError, match="3 tasks.*2 tasks"):
+    with pytest.raises(ValueError, match=r"3 tasks.*2 tasks"):
         paired_difference(made_up([1, 2, 3]), made_up([1, 2]), 4)
     with pytest.raises(ValueError, match="after 8 shots"):
         paired_difference(made_up([1, 2]), made_up([1, 2]), 8)
