@@ -35,7 +35,7 @@ def factor(eigenvalues, alpha, steps):
 
 
 @pytest.mark.parametrize(("identifier", "answer"), [
-    ("05.1", maml_with_func), ("05.1", maml_with_autograd), ("05.2", rates_by_grad), ("05.3", factor)])
+    ("05.2", maml_with_func), ("05.2", maml_with_autograd), ("05.3", rates_by_grad), ("05.1", factor)])
 def test_right_answers_pass(identifier, answer):
     for _ in range(3):
         verdict = check(identifier, answer)
@@ -51,22 +51,22 @@ def first_order(t, a, s, q):
 
 
 @pytest.mark.parametrize(("identifier", "answer", "label"), [
-    ("05.1", lambda t, a, s, q: grad(q)(t), "gradient at θ, not at θ′"),
-    ("05.1", first_order, "first order"),
-    ("05.1", lambda t, a, s, q: maml_with_func(t, a, s, s), "support used as query"),
-    ("05.1", lambda t, a, s, q: maml_with_func(t, -a, s, q), "uphill inner step"),
-    ("05.1", lambda t, a, s, q: -maml_with_func(t, a, s, q), "wrong sign"),
-    ("05.1", lambda t, a, s, q: a * grad(s)(t), "Reptile"),
-    ("05.1", lambda t, a, s, q: t - a * grad(s)(t), "a new point instead of a gradient"),
-    ("05.2", lambda t, a, s, q: -rates_by_grad(t, a, s, q), "wrong sign"),
-    ("05.2", lambda t, a, s, q: -grad(q)(t) * grad(s)(t), "gradient at θ, not at θ′"),
-    ("05.2", lambda t, a, s, q: rates_by_grad(t, a, s, s), "support used as query"),
-    ("05.2", maml_with_func, "gradient for θ"),
-    ("05.3", lambda e, a, k: 0.0, "step taken for the argmin"),
-    ("05.3", lambda e, a, k: max(1 - a * float(x) for x in e) ** k, "forgot the absolute value"),
-    ("05.3", lambda e, a, k: factor(e, a, 1), "one step only"),
-    ("05.3", lambda e, a, k: k * factor(e, a, 1), "linear instead of geometric"),
-    ("05.3", lambda e, a, k: factor(e, k * a, 1), "linear instead of geometric"),
+    ("05.2", lambda t, a, s, q: grad(q)(t), "gradient at θ, not at θ′"),
+    ("05.2", first_order, "first order"),
+    ("05.2", lambda t, a, s, q: maml_with_func(t, a, s, s), "support used as query"),
+    ("05.2", lambda t, a, s, q: maml_with_func(t, -a, s, q), "uphill inner step"),
+    ("05.2", lambda t, a, s, q: -maml_with_func(t, a, s, q), "wrong sign"),
+    ("05.2", lambda t, a, s, q: a * grad(s)(t), "Reptile"),
+    ("05.2", lambda t, a, s, q: t - a * grad(s)(t), "a new point instead of a gradient"),
+    ("05.3", lambda t, a, s, q: -rates_by_grad(t, a, s, q), "wrong sign"),
+    ("05.3", lambda t, a, s, q: -grad(q)(t) * grad(s)(t), "gradient at θ, not at θ′"),
+    ("05.3", lambda t, a, s, q: rates_by_grad(t, a, s, s), "support used as query"),
+    ("05.3", maml_with_func, "gradient for θ"),
+    ("05.1", lambda e, a, k: 0.0, "step taken for the argmin"),
+    ("05.1", lambda e, a, k: max(1 - a * float(x) for x in e) ** k, "forgot the absolute value"),
+    ("05.1", lambda e, a, k: factor(e, a, 1), "one step only"),
+    ("05.1", lambda e, a, k: k * factor(e, a, 1), "linear instead of geometric"),
+    ("05.1", lambda e, a, k: factor(e, k * a, 1), "linear instead of geometric"),
 ])
 def test_usual_mistakes_are_named(identifier, answer, label):
     verdict = check(identifier, answer)
@@ -121,20 +121,20 @@ def test_inputs_are_drawn_afresh_so_remembering_does_not_help():
         seen.append(theta.clone())
         return maml_with_func(theta, alpha, support_loss, query_loss)
 
-    assert check("05.1", remember).passed
+    assert check("05.2", remember).passed
     first = list(seen)
-    assert check("05.1", remember).passed
+    assert check("05.2", remember).passed
     assert not any(a.shape == b.shape and torch.equal(a, b) for a in first for b in seen[len(first):])
 
 
 def test_an_error_in_the_answer_becomes_a_sentence():
-    verdict = check("05.1", lambda t, a, s, q: t @ torch.ones(17, dtype=torch.float64))
+    verdict = check("05.2", lambda t, a, s, q: t @ torch.ones(17, dtype=torch.float64))
     assert not verdict.passed
     assert "RuntimeError" in verdict.message
 
 
 def test_wrong_shapes_are_named():
-    assert "one number" in check("05.1", lambda t, a, s, q: s(t)).message
+    assert "one number" in check("05.2", lambda t, a, s, q: s(t)).message
 
 
 # ---------------------------------------------------------------- the registry
@@ -143,8 +143,8 @@ def test_wrong_shapes_are_named():
 def test_unknown_exercise_names_the_nearest():
     verdict = check("05.11", stub)
     assert not verdict.passed
-    assert "'05.1'" in verdict.message
-    assert "05.3" in check("nonsense", stub).message
+    assert "'05.2'" in verdict.message
+    assert "05.1" in check("nonsense", stub).message
 
 
 def test_a_notebooks_exercises_are_listed():
@@ -156,13 +156,13 @@ def test_an_id_is_entered_once():
     def mine(answer):
         return Verdict(True, "")
 
-    with pytest.raises(ValueError, match=r"05\.1"):
-        exercise("05.1")(mine)
+    with pytest.raises(ValueError, match=r"05\.2"):
+        exercise("05.2")(mine)
 
 
 def test_verdict_shows_itself_everywhere():
-    verdict = Verdict(False, "use `theta` & <b>", "first order", "05.1")
-    assert "05.1 not yet" in str(verdict)
+    verdict = Verdict(False, "use `theta` & <b>", "first order", "05.2")
+    assert "05.2 not yet" in str(verdict)
     assert "<code>theta</code> &amp; &lt;b&gt;" in verdict._repr_html_()
     assert verdict._repr_markdown_().startswith("**")
 

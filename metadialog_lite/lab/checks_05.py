@@ -50,7 +50,7 @@ def _adapt(theta: Tensor, alpha: Any, support: Loss) -> Tensor:
     return step
 
 
-# ---------------------------------------------------------------- 05.1: the outer gradient
+# ---------------------------------------------------------------- 05.2: the outer gradient
 
 
 def _maml(theta: Tensor, alpha: float, support: Loss, query: Loss) -> Tensor:
@@ -89,7 +89,7 @@ _OUTER_MISTAKES = (
 )
 
 
-@exercise("05.1")
+@exercise("05.2")
 def outer_gradient(answer: Any) -> Verdict:
     """``answer(theta, alpha, support_loss, query_loss)`` = ∇_θ L_Q(θ − α∇L_S(θ)), EQ-MAML-2."""
     problems = _problems(one_rate=True)
@@ -101,7 +101,7 @@ def outer_gradient(answer: Any) -> Verdict:
     )
 
 
-# ---------------------------------------------------------------- 05.2: Meta-SGD's rates
+# ---------------------------------------------------------------- 05.3: Meta-SGD's rates
 
 
 def _rates(theta: Tensor, alpha: Tensor, support: Loss, query: Loss) -> Tensor:
@@ -133,7 +133,7 @@ _RATE_MISTAKES = (
 )
 
 
-@exercise("05.2")
+@exercise("05.3")
 def rate_gradient(answer: Any) -> Verdict:
     """``answer(theta, alpha, support_loss, query_loss)`` = ∇_α L_Q(θ − α ⊙ ∇L_S(θ)), α of θ's shape: EQ-METASGD-1."""
     problems = _problems(one_rate=False)
@@ -145,7 +145,7 @@ def rate_gradient(answer: Any) -> Verdict:
     )
 
 
-# ---------------------------------------------------------------- 05.3: a step is not the argmin
+# ---------------------------------------------------------------- 05.1: a step is not the argmin
 
 
 def _factor(eigenvalues: Tensor, alpha: float, steps: int) -> Tensor:
@@ -176,7 +176,7 @@ _FACTOR_MISTAKES = (
 )
 
 
-@exercise("05.3")
+@exercise("05.1")
 def remaining_error(answer: Any) -> Verdict:
     """``answer(eigenvalues, alpha, steps)`` = max|1 − αλ|^K, the worst direction's share of error left."""
     random = fresh()
