@@ -17,13 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metadialog_lite.episodes import TurnBatch
+from metadialog_lite.episodes import STATE, SYS, TurnBatch
 
 Theta = dict[str, Tensor]
 
 #: The parameters of one layer; in ``theta`` they are called ``layer0_query`` and so on.
 _LAYER = ("query", "key_value", "attention_out", "mlp_in", "mlp_bias", "mlp_out")
 
+#: Parts of a turn: what stands before any marker, previous state, user, state, act, response.
+PARTS = 6
 #: The head: the output layer, once :func:`untie_head` has split it from the input embedding.
 HEAD = ("output_embedding", "output_bias")
 
@@ -68,6 +70,7 @@ class ModelConfig:
         return {
             "embedding": (self.vocabulary, self.width),
             "position": (self.max_length, self.width),
+            "part": (PARTS, self.width),
             **{f"layer{i}_{name}": layer[name] for i in range(self.layers) for name in _LAYER},
             "norm_weight": (self.width,),
             "norm_bias": (self.width,),
@@ -87,6 +90,18 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
     n = table.shape[-2]
     start = torch.arange(0, table.shape[:-2].numel() * n, n, device=index.device).view(*table.shape[:-2], 1)
     return F.embedding(index + start, table.reshape(-1, table.shape[-1]))
+
+
+def _places(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each token stands: (number of the part of the turn, place inside that part), both shaped as ``tokens``.
+
+    A marker such as ``<act>`` begins a part. Counting from the marker instead of from the turn's first token gives
+    the state of a slot the same place in every turn, however much the user said before it.
+    """
+    marker = (tokens >= STATE) & (tokens <= SYS)
+    count = torch.arange(tokens.shape[-1], device=tokens.device)
+    begin = torch.where(marker, count, 0).cummax(-1).values
+    return marker.cumsum(-1).clamp(max=PARTS - 1), count - begin
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -112,7 +127,7 @@ class DialogueModel(nn.Module):
             elif name.endswith("bias"):
                 value = torch.zeros(shape)
             else:  # matrices: variance 1 / inputs; what feeds the residual stream is scaled down by its depth
-                inputs = config.width if name in ("embedding", "position") else shape[0]
+                inputs = config.width if name in ("embedding", "position", "part") else shape[0]
                 scale = 1 / math.sqrt(2 * config.layers) if name.endswith("out") else 1.0
                 value = torch.randn(shape, generator=random) * scale / math.sqrt(inputs)
             self.register_parameter(name, nn.Parameter(value))
@@ -163,9 +178,10 @@ class DialogueModel(nn.Module):
         turns, length = tokens.shape[-2:]
         if length > self.config.max_length:
             raise ValueError(f"a sequence of {length} tokens exceeds max_length={self.config.max_length}")
-        place = torch.arange(length, device=tokens.device).repeat(turns).expand(*tokens.shape[:-2], -1)
+        part, place = (at.flatten(-2) for at in _places(tokens))
         asked = (where + torch.arange(0, turns * length, length, device=tokens.device).unsqueeze(-1)).flatten(-2)
         x = _rows(theta["embedding"], tokens.flatten(-2)) + _rows(theta["position"], place)
+        x = x + _rows(theta["part"], part)
         future = self.future[:length, :length]
         for i in range(self.config.layers):
             p = {name: theta[f"layer{i}_{name}"] for name in _LAYER}
