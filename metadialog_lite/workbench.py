@@ -259,7 +259,8 @@ def _judged(
                               f"vocabulary, such as {', '.join(missing[:5])}; train on this source first")
     if name is None or name == checkpoint.learner.name:
         return checkpoint.learner, {}
-    if name in LEARNERS and issubclass(LEARNERS[name], FineTune):
+    check_learner(name, {})
+    if issubclass(LEARNERS[name], FineTune):
         return tuned(name, checkpoint.learner, source, shots, query_turns, seed)
     return baseline(name, checkpoint.learner, source), {}
 

@@ -192,8 +192,8 @@ def test_bad_jobs_are_refused_and_write_nothing(arguments: dict[str, Any], word:
 
 def test_more_shots_than_the_corpus_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbench, "load_source", lambda *_, **__: Corpus())
+    settings = SETTINGS | {"shots": (0, 8)}
     with pytest.raises(ValueError, match=r"shots is 8.*letters has at most 4"):
-        settings = SETTINGS | {"shots": (0, 8)}
         prepare(tmp_path / "x.safetensors", "maml", None, "letters", None, False, settings, {}, {}, "")
     path = save_checkpoint(tmp_path / "y.safetensors", small("prior", Corpus()), "letters", config("prior"))
     with pytest.raises(ValueError, match="shots is 9"):
