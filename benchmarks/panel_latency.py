@@ -2,7 +2,8 @@
 
 * slider to plot: a key on the inner-steps slider of the adaptation panel, until the mark is drawn elsewhere;
   idle, and while the training panel of the same kernel trains a model of the real size;
-* curve draws a second: different pictures of the training curve that the browser shows in ten seconds;
+* curve draws a second: different pictures of the training curve that the browser shows in ten seconds; at most one a
+  training step, and at most ten;
 * open to first figure: from pressing Run All (a fresh kernel: importing torch is part of it), and from a cell that
   is run again.
 """
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "brows
 import labpage  # type: ignore[import-not-found]
 
 _MARK = "document.querySelectorAll('.md-panel .js-live-plot')[1].querySelector('[role=img]')"
+_STEPS = "document.querySelector('.md-panel .js-live-plot [role=img]').data[0].x.length"
 _SLIDE = """async ([plot, key, patience]) => {
   const gd = eval(plot), place = () => [...gd.querySelectorAll('.scatterlayer .trace:nth-child(3) path.point')]
     .map(e => e.getAttribute('transform')).join();
@@ -47,7 +49,10 @@ _FRAMES = """async ([plot, seconds]) => {
 
 def slide(page: Any, times: int) -> dict[str, float]:
     """Milliseconds from a key on the slider to the moved mark."""
-    page.locator(".md-panel [role=slider][aria-label='Inner steps']").focus()
+    slider = page.locator(".md-panel [role=slider][aria-label='Inner steps']")
+    slider.focus()
+    slider.press("Home")
+    page.wait_for_timeout(1500)
     took = []
     for i in range(times):
         key = "ArrowRight" if i // 6 % 2 == 0 else "ArrowLeft"
@@ -87,16 +92,17 @@ def measure(chromium: str, times: int, seconds: float) -> dict[str, Any]:
             idle = slide(page, times)
             page.get_by_role("button", name="Start", exact=True).click()
             page.wait_for_selector(".md-panel .js-live-plot path.js-line", timeout=120_000)
+            before = page.evaluate(_STEPS)
             draws = page.evaluate(_FRAMES, [".md-panel .js-live-plot", seconds]) / seconds
+            steps = (page.evaluate(_STEPS) - before) / seconds
             training = slide(page, times)
-            steps = page.evaluate("document.querySelector('.md-panel .js-live-plot [role=img]').data[0].x.length")
             browser.close()
     finally:
         labpage.stop_lab(server)
         shutil.rmtree(folder, ignore_errors=True)
     return {"slider_to_plot": {"idle": idle, "while_training": training}, "curve_draws_per_second": round(draws, 1),
             "run_all_to_first_figure_s": round(first, 2), "run_again_to_figures_s": round(again, 2),
-            "training_steps_taken": steps}
+            "training_steps_per_second": round(steps, 1)}
 
 
 def main() -> int:
@@ -116,7 +122,8 @@ def main() -> int:
     else:
         for name, part in result["slider_to_plot"].items():
             print(f"slider to plot, {name}: median {part['median_ms']} ms, p95 {part['p95_ms']} ms")
-        print(f"curve draws: {result['curve_draws_per_second']} a second")
+        print(f"curve draws: {result['curve_draws_per_second']} a second, "
+              f"of {result['training_steps_per_second']} training steps a second")
         print(f"run all to first figure: {result['run_all_to_first_figure_s']} s; "
               f"run again: {result['run_again_to_figures_s']} s")
     return 0

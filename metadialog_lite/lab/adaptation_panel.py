@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from metadialog_lite.decoding import Reply
 from metadialog_lite.lab import widgets as ui
 from metadialog_lite.lab.curve import parts_of
 from metadialog_lite.lab.figures import FLOOR, LOOK_OF, curve_layout, line
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.speaker import Adaptation, Surprise, adapt, lexicon_html, resolve, said_html, surprises
-from metadialog_lite.turns import CAPABILITIES, TaskSource
+from metadialog_lite.turns import CAPABILITIES, TaskSource, Turn
 
 
 class AdaptationPanel(ui.Panel):
@@ -40,8 +41,9 @@ class AdaptationPanel(ui.Panel):
         self.index = self.example = 0
         self.result: Adaptation | None = None
         self._tokens: list[Surprise] = []
-        self._replies: dict[int, Any] = {}
+        self._replies: dict[int, Reply] = {}  # of the example, by steps
         self._work = ui.Background(self.fail)
+        self._talk = ui.Background(self.fail)  # replies take longer than a slider should wait
         self.adapt_button = ui.button("Adapt", "Take the learner as it is now and adapt it", "magic", "success")
         self.speaker_button = ui.button("Next speaker", "Another held-out speaker", "user")
         self.turn_button = ui.button("Next turn", "Another turn of this speaker as the example", "comment")
@@ -88,7 +90,7 @@ class AdaptationPanel(ui.Panel):
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""
-        return self._work.wait(seconds)
+        return self._work.wait(seconds) and self._talk.wait(seconds)
 
     def _moved(self) -> None:
         if self.result is None:
@@ -162,7 +164,7 @@ class AdaptationPanel(ui.Panel):
         trained = result.trained_steps
         beyond = f" (The learner was trained with {trained} inner steps.)" if trained and now > trained else ""
         self.says.value = html.escape(f"Speaker {self.index}: {result.text(now)}{beyond}")
-        self.example_line.value = self._example(now)
+        self._talk.run(lambda: self._reply(result, self.example, now))
         self.chips.value = chips_html(self._tokens, now)
         self.lexicon.value = self._lexicon()
 
@@ -172,20 +174,23 @@ class AdaptationPanel(ui.Panel):
         task = self.source.task("test", self.seed, self.index)
         return lexicon_html(task, task.support(self.shots_slider.value))
 
-    def _example(self, step: int) -> str:
+    def _reply(self, result: Adaptation, example: int, step: int) -> None:
         """The example turn: what was said, what is right, what the model replies after ``step`` steps."""
-        assert self.result is not None
-        turn = self.result.query[self.example]
+        turn, replies = result.query[example], self._replies
         for k in (0, step):
-            if k not in self._replies:
-                self._replies[k] = self.result.adapted[k].reply(turn)
+            if k not in replies:
+                replies[k] = result.adapted[k].reply(turn)
+        if (result, example) == (self.result, self.example):  # else the reader has moved on
+            self.example_line.value = self._example(turn, replies[0], replies[step], step)
+
+    def _example(self, turn: Turn, before: Reply, now: Reply, step: int) -> str:
         rows = []
         for name in CAPABILITIES:
             right = getattr(turn, name)
             if not right and name != "response":
                 continue
             cells = []
-            for reply in (self._replies[0], self._replies[step]):
+            for reply in (before, now):
                 said = getattr(reply, name)
                 mark = "✓" if said == right else "✗"
                 cells.append(f"<td>{mark} {said_html(self.source, name, said)}</td>")

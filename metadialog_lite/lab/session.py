@@ -5,6 +5,7 @@ States: idle → running ⇄ paused → done | diverged | error; ``reset`` leads
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -14,6 +15,8 @@ from typing import Any
 from metadialog_lite.lab.curve import Curve
 from metadialog_lite.training import Record, Trainer
 
+#: Seconds after which a computing thread lets another one in. With Python's own 0.005 a slider waits for many turns.
+_SWITCH = 0.001
 #: Sessions of this process: only one trains at a time, so that a cell run twice does not leave a hidden worker behind.
 _SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -24,7 +27,7 @@ class Session:
     Args:
         make: builds the trainer; called in the worker at the first step, never before.
         changed: called (from either thread) after something happened, at most ``rate`` times a second while running.
-        rate: updates a second; a browser has no way to say "not so fast".
+        rate: updates a second at most.
     """
 
     def __init__(self, make: Callable[[], Trainer], changed: Callable[[], None] = lambda: None, rate: float = 10.0):
@@ -106,6 +109,7 @@ class Session:
     def _work(self) -> None:
         """The worker: takes steps while the flags say so, and ends when there is nothing to do."""
         shown = 0.0
+        sys.setswitchinterval(_SWITCH)
         while True:
             with self._lock:
                 if self._reset:

@@ -48,7 +48,7 @@ class Surprise:
     loss: list[float] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Adaptation:
     """How one learner adapts to one speaker, step by step. Losses are nats per turn over the query turns."""
 
