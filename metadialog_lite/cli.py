@@ -59,6 +59,7 @@ def train(
     shots: Annotated[str, typer.Option(help="numbers of support turns to draw from")] = "0,1,2,4,8,16,32",
     option: Annotated[Optional[list[str]], typer.Option(help="of the learner, NAME=VALUE (inner_lr=0.03)")] = None,  # noqa: UP045
     model: Annotated[Optional[list[str]], typer.Option(help="model size, NAME=VALUE (width=64)")] = None,  # noqa: UP045
+    word_dropout: Annotated[float, typer.Option(help="share of user words hidden at the start of training")] = 0.25,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="torch threads")] = 1,
 ) -> None:
     """Train a learner and write its checkpoint (also every minute on the way)."""
@@ -71,7 +72,7 @@ def train(
         job = workbench.prepare(
             out, learner, world, corpus, start, resume,
             {"steps": steps, "seconds": seconds, "seed": seed, "device": device, "outer_lr": outer_lr, "tasks": tasks,
-             "query_turns": query_turns, "shots": _shots(shots)},
+             "query_turns": query_turns, "word_dropout": word_dropout, "shots": _shots(shots)},
             _pairs("option", option), _pairs("model", model), shlex.join(["metadialog-lite", *sys.argv[1:]]),
         )
     except (ValueError, OSError, ImportError) as error:

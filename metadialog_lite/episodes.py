@@ -144,6 +144,18 @@ def stack_tasks(
     return TurnBatch(*(part.reshape(*shape, part.shape[-1]) for part in flat))
 
 
+def hide_words(turns: TurnBatch, share: float, random: torch.Generator) -> TurnBatch:
+    """Word dropout (Bowman et al. 2016, arXiv 1511.06349): some of the user's words become ``<unk>``.
+
+    A slot shows itself in its value word and in the words around it ("near the …"). A model that has learned to look
+    at the latter only cannot adapt to what the value word means. Hiding words makes it look at all of them.
+    """
+    ids = turns.tokens
+    is_user = (ids == USR).cumsum(-1) - ((ids == STATE) | (ids == SYS)).cumsum(-1) + (ids[..., :1] == STATE).long() > 0
+    hidden = is_user & (ids != USR) & (torch.rand(ids.shape, generator=random).to(ids.device) < share)
+    return turns._replace(tokens=ids.masked_fill(hidden, UNK))
+
+
 @dataclass
 class Episode:
     """One task with its support D_S (what a learner may adapt to) and its query D_Q (what it is judged on)."""

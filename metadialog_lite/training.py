@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metadialog_lite.episodes import TurnBatch, draw_episodes, stack_tasks
+from metadialog_lite.episodes import TurnBatch, draw_episodes, hide_words, stack_tasks
 from metadialog_lite.families.base import Learner
 from metadialog_lite.turns import CAPABILITIES, TaskSource
 from metadialog_lite.world import BayesReference, World
@@ -45,6 +45,7 @@ class TrainConfig:
     outer_lr: float = 3e-3  # β, its highest value
     decay: bool = True  # β falls to 0 at the end; off for live panels without an end
     clip: float = 1.0  # largest norm of the outer gradient
+    word_dropout: float = 0.25  # share of user words hidden in training at the start; falls to 0 like β
     floor: bool = True  # also compute the Bayes loss of the same queries
     device: str = "cpu"
 
@@ -166,6 +167,10 @@ class Trainer:
         vocabulary = self.learner.vocabulary
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
+        if config.word_dropout > 0:
+            hide = config.word_dropout * (1 - min(1.0, self.progress) if config.decay else 1.0)
+            random = torch.Generator().manual_seed(Random(f"{config.seed}/{step}/words").getrandbits(63))
+            support, query = hide_words(support, hide, random), hide_words(query, hide, random)
         gradients, losses = self.learner.outer_gradient(support, query)
         norm = float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()])))
         loss = _named(losses.detach().mean(0).tolist())
