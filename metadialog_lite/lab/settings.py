@@ -18,6 +18,8 @@ SHOTS_MIXED = "0–32"
 ENDLESS = 10**9
 #: β of a live training: lower than that of a planned one, because it does not decay towards an end.
 LIVE_OUTER_LR = 1e-3
+#: β of a live training with an end, where it differs from TrainConfig's: one inner step bears large outer steps.
+PLANNED_OUTER_LR = {"meta_sgd": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def build_trainer(source: TaskSource, settings: Settings, model: Any = None) -> 
         learner=settings.learner, options=options, seed=settings.seed,
         shots=MIXED if settings.shots is None else (settings.shots,),
         steps=None if settings.seconds else ENDLESS, seconds=settings.seconds, decay=settings.seconds is not None,
-        outer_lr=TrainConfig.outer_lr if settings.seconds else LIVE_OUTER_LR,
+        outer_lr=PLANNED_OUTER_LR.get(settings.learner, TrainConfig.outer_lr) if settings.seconds else LIVE_OUTER_LR,
     )
     return Trainer(learner, source, config)
 
