@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -23,58 +23,11 @@ from torch import Tensor
 
 from metadialog_lite.episodes import TurnBatch, draw_episodes, hide_words, stack_tasks
 from metadialog_lite.families.base import Learner
+from metadialog_lite.train_config import TrainConfig
 from metadialog_lite.turns import CAPABILITIES, TaskSource
 from metadialog_lite.world import BayesReference, World
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of a training run. Exactly one of ``steps`` and ``seconds`` ends it.
-
-    ``seconds`` are process CPU seconds (all threads), so that a busy machine does not change the result much.
-    """
-
-    learner: str = "maml"
-    options: dict[str, Any] = field(default_factory=dict)  # the learner's own, such as inner_lr
-    steps: int | None = None
-    seconds: float | None = None
-    seed: int = 0
-    tasks: int = 8  # tasks per outer step
-    query_turns: int = 8
-    shots: tuple[int, ...] = (0, 1, 2, 4, 8, 16, 32)  # one of them is drawn per outer step
-    outer_lr: float = 3e-3  # β, its highest value
-    decay: bool = True  # β falls to 0 at the end; off for live panels without an end
-    clip: float = 1.0  # largest norm of the outer gradient
-    word_dropout: float = 0.25  # share of user words hidden in training at the start; falls to 0 like β
-    floor: bool = True  # also compute the Bayes loss of the same queries
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.seconds is None):
-            raise ValueError(f"give either steps or seconds, not steps={self.steps} and seconds={self.seconds}")
-        for name in ("steps", "seconds", "tasks", "query_turns", "outer_lr", "clip"):
-            value = getattr(self, name)
-            if value is None and name in ("steps", "seconds"):
-                continue
-            whole = name in ("steps", "tasks", "query_turns")
-            if not _is_number(value, whole) or not 0 < value < math.inf:
-                raise ValueError(f"{name}={value!r}: a {'whole' if whole else 'finite'} number above 0 is needed")
-        if not _is_number(self.seed, whole=True):
-            raise ValueError(f"seed={self.seed!r}: a whole number is needed")
-        if not self.shots or not all(_is_number(k, whole=True) and k >= 0 for k in self.shots):
-            raise ValueError(f"shots={self.shots!r}: one or more whole numbers of at least 0 are needed")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only, for a checkpoint's text."""
-        return asdict(self) | {"shots": list(self.shots)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The inverse of ``to_dict``; unknown names raise ValueError."""
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown training settings: {', '.join(sorted(unknown))}")
-        return cls(**{**values, "shots": tuple(values.get("shots", cls.shots))})
+__all__ = ["Record", "TrainConfig", "Trainer", "meta_train"]
 
 
 @dataclass(frozen=True)
@@ -107,10 +60,12 @@ class Record:
 EXPLODED, FIRST = 3.0, 5
 #: … or this many times the highest of the last ``RECENT`` losses. Exploded steps are not taken …
 LEAP, RECENT = 10.0, 50
-#: … and training has diverged after so many of them in a row (one bad batch is forgiven).
-PATIENCE = 5
+#: … and training has diverged after so many of them within so many steps (one bad batch is forgiven).
+PATIENCE, WITHIN = 5, 20
 #: β rises to its full value over so many steps: Adam's first steps are long, because it knows no gradient yet.
 WARM_UP = 20
+#: Where β does not decay, no words are hidden any more after so many steps.
+HIDE_STEPS = 500
 #: How often the state is kept, in steps. A state counts as good once so many more steps went well.
 KEEP_EVERY = 10
 
@@ -139,7 +94,7 @@ class Trainer:
         self.stepping = False  # while a step is being taken, the state is no state to be saved
         self._highest = 0.0  # what an exploded loss is compared with
         self._recent: list[float] = []
-        self._bad_steps = 0  # exploded steps in a row
+        self._bad_steps: list[int] = []  # exploded ones of the last steps
         self._good = self._candidate = self._snapshot()
 
     @property
@@ -168,7 +123,8 @@ class Trainer:
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
         if config.word_dropout > 0:
-            hide = config.word_dropout * (1 - min(1.0, self.progress) if config.decay else 1.0)
+            spent = self.progress if config.decay else self.done_steps / HIDE_STEPS  # a training without an end
+            hide = config.word_dropout * (1 - min(1.0, spent))
             random = torch.Generator().manual_seed(Random(f"{config.seed}/{step}/words").getrandbits(63))
             support, query = hide_words(support, hide, random), hide_words(query, hide, random)
         gradients, losses = self.learner.outer_gradient(support, query)
@@ -179,9 +135,9 @@ class Trainer:
             floors = [self.reference.posterior(e.support).nll(turn) for e in episodes for turn in e.query]
             bayes = _named([sum(column) / len(floors) for column in zip(*floors, strict=True)])
         exploded = self._exploded(loss["total"], norm, query)
-        self._bad_steps = self._bad_steps + 1 if exploded else 0
+        self._bad_steps = [bad for bad in (*self._bad_steps, *[step] * exploded) if bad > step - WITHIN]
         warning = None
-        if self._bad_steps == PATIENCE or not (exploded or self._update(gradients, norm)):
+        if len(self._bad_steps) == PATIENCE or not (exploded or self._update(gradients, norm)):
             warning = self._give_up(loss["total"], norm, query)
         else:
             self.done_steps += 1
@@ -233,7 +189,7 @@ class Trainer:
         self.diverged = True
         self.learner.load_state_dict(self._good["learner"])
         self._load_moments(self._good["optimizer"])
-        self.done_steps, self._recent, self._bad_steps = self._good["step"], self._good["recent"], 0
+        self.done_steps, self._recent, self._bad_steps = self._good["step"], self._good["recent"], []
         rates = f"outer rate {outer:g}" + ("" if inner is None else f", inner rate {inner:g}")
         text = (f"diverged at step {step}: loss {loss:.4g}, gradient norm {norm:.4g} ({rates}). "
                 f"The last good state, that of step {self.done_steps}, is kept. ")
@@ -250,7 +206,7 @@ class Trainer:
         moments = {f"{i}.{key}": value for i, row in self.optimizer.state_dict()["state"].items()
                    for key, value in row.items()}
         return {"step": self.done_steps, "cpu_seconds": self.cpu_seconds, "highest": self._highest,
-                "recent": list(self._recent), "bad_steps": self._bad_steps,
+                "recent": list(self._recent), "bad_steps": list(self._bad_steps),
                 "optimizer": {name: torch.as_tensor(value).detach().clone() for name, value in moments.items()}}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -262,7 +218,7 @@ class Trainer:
         self._load_moments(state["optimizer"])
         self.done_steps, self.cpu_seconds = state["step"], state["cpu_seconds"]
         self._highest, self._recent = state.get("highest", math.inf), list(state.get("recent", []))
-        self._bad_steps = state.get("bad_steps", 0)
+        self._bad_steps = list(state.get("bad_steps") or [])
         self._good = self._candidate = self._snapshot()
 
     def _load_moments(self, moments: dict[str, Tensor]) -> None:
@@ -297,7 +253,3 @@ def meta_train(
 
 def _named(values: list[float]) -> dict[str, float]:
     return {**dict(zip(CAPABILITIES, values, strict=True)), "total": sum(values)}
-
-
-def _is_number(value: Any, whole: bool) -> bool:
-    return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)

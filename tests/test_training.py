@@ -141,6 +141,21 @@ def test_one_bad_batch_is_skipped_and_forgiven(monkeypatch: pytest.MonkeyPatch) 
     assert not trainer.diverged
 
 
+def test_explosions_at_some_shots_only_are_a_divergence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(small("prior"), world(), config("prior", steps=90))
+    honest = trainer.learner.outer_gradient
+
+    def spoiled(support: object, query: object) -> object:
+        gradients, losses = honest(support, query)  # type: ignore[arg-type]
+        return gradients, losses * (1e6 if trainer.done_steps % 4 == 3 else 1)
+
+    monkeypatch.setattr(trainer.learner, "outer_gradient", spoiled)
+    while not trainer.finished:
+        record = trainer.step()
+    assert record.step == 4 * PATIENCE
+    assert record.warning is not None
+
+
 def test_few_shots_after_many_are_no_explosion() -> None:
     """The first losses may all stem from many shots; one without any is then several times as high, and fine."""
     trainer = Trainer(small("maml"), world(), config(shots=(0,), steps=100))
