@@ -124,7 +124,8 @@ class Trainer:
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
         if config.word_dropout > 0:
             spent = self.progress if config.decay else self.done_steps / HIDE_STEPS  # a training without an end
-            hide = config.word_dropout * (1 - min(1.0, spent))
+            # A joint model goes on hiding to its end: it is to look at every word, and to lose nothing by it.
+            hide = config.word_dropout * (1.0 if self.learner.trained == "joint" else 1 - min(1.0, spent))
             random = torch.Generator().manual_seed(Random(f"{config.seed}/{step}/words").getrandbits(63))
             support, query = hide_words(support, hide, random), hide_words(query, hide, random)
         gradients, losses = self.learner.outer_gradient(support, query)
@@ -218,7 +219,8 @@ class Trainer:
         self._load_moments(state["optimizer"])
         self.done_steps, self.cpu_seconds = state["step"], state["cpu_seconds"]
         self._highest, self._recent = state.get("highest", math.inf), list(state.get("recent", []))
-        self._bad_steps = list(state.get("bad_steps") or [])
+        bad = state.get("bad_steps", [])
+        self._bad_steps = list(bad) if isinstance(bad, list) else []  # for a while it was a number
         self._good = self._candidate = self._snapshot()
 
     def _load_moments(self, moments: dict[str, Tensor]) -> None:
