@@ -27,7 +27,7 @@ class Settings:
     """What the training panel's controls say. A wrong one raises ValueError naming it."""
 
     learner: str = "maml"
-    inner_lr: float = 0.003
+    inner_lr: float = 0.0003
     inner_steps: int = 3
     shots: int | None = None  # None = a mixture
     seed: int = 0

@@ -46,7 +46,7 @@ class TrainingPanel(ui.Panel):
         self,
         source: TaskSource,
         learner: str = "maml",
-        inner_lr: float = 0.003,
+        inner_lr: float = 0.0003,
         inner_steps: int = 3,
         shots: int | None = None,
         order: int | None = None,
