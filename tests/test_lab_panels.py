@@ -428,7 +428,7 @@ def test_papermill_command_names_real_parameters(panel: TrainingPanel) -> None:
     panel.copy_button.click()
     command = panel.command_field.value
     assert command.startswith("papermill notebooks/05_meta_optimization.ipynb out.ipynb -p world restaurants.en")
-    assert "-p learner maml -p inner_lr 0.003 -p inner_steps 1 -p shots 1" in command
+    assert "-p learner maml -p inner_lr 0.0003 -p inner_steps 1 -p shots 1" in command
     notebook = notebooks_dir() / panel.notebook
     if notebook.exists():
         papermill = pytest.importorskip("papermill")
