@@ -5,6 +5,7 @@ Usage: python scripts/picture.py [SECONDS]
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
-from labpage import QUIET, open_notebook, run_all, start_lab, stop_lab, wait_done, write_notebook  # noqa: E402
+labpage = importlib.import_module("labpage")  # lies with the browser tests
 
 CELL = """from metadialog_lite.lab import TrainingPanel
 from metadialog_lite.world import load_world
@@ -24,21 +25,22 @@ panel"""
 
 
 def main(seconds: float) -> None:
+    """Train for so many CPU seconds and save the picture."""
     folder = Path(tempfile.mkdtemp())
-    write_notebook(folder / "picture.ipynb", [CELL.format(seconds=seconds)])
-    lab, server = start_lab(folder)
+    labpage.write_notebook(folder / "picture.ipynb", [CELL.format(seconds=seconds)])
+    lab, server = labpage.start_lab(folder)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
-            page = open_notebook(browser, lab, "picture").page
-            run_all(page)
-            wait_done(page)
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=labpage.QUIET)
+            page = labpage.open_notebook(browser, lab, "picture").page
+            labpage.run_all(page)
+            labpage.wait_done(page)
             page.get_by_role("button", name="Start", exact=True).first.click()
             page.wait_for_selector(".md-live b:text-is('done')", timeout=20_000 + 10_000 * seconds)
             page.wait_for_timeout(1500)
             page.locator(".md-panel").first.screenshot(path=ROOT / "docs" / "training_panel.png")
     finally:
-        stop_lab(server)
+        labpage.stop_lab(server)
 
 
 if __name__ == "__main__":
