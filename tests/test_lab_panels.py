@@ -437,7 +437,7 @@ def test_papermill_command_names_real_parameters(panel: TrainingPanel) -> None:
 
 
 def test_settings_in_words() -> None:
-    assert Settings(inner_steps=1, shots=1).text() == "maml with inner rate 0.003, 1 inner step and 1 shot"
+    assert Settings(inner_steps=1, shots=1).text() == "maml with inner rate 0.0003, 1 inner step and 1 shot"
 
 
 # The other panels ----------------------------------------------------------------------------------------------------
