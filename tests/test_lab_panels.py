@@ -88,6 +88,12 @@ def test_words_do_not_see_a_trend_in_noise() -> None:
     assert wrong <= 20  # two standard errors: about 5 %
 
 
+def test_words_see_a_slow_fall_in_a_long_run() -> None:
+    random = np.random.default_rng(0)
+    losses = list(3 - np.arange(1500) / 1500 + random.normal(0, 0.3, 1500))
+    assert "still falling" in curve_text(Curve(records(losses)))
+
+
 def test_moving_average_leaves_holes_out() -> None:
     values = np.array([1.0, np.nan, 3.0, 5.0, 7.0])
     assert moving_average(values, 2).tolist() == [1.0, 1.0, 3.0, 4.0, 6.0]
@@ -392,7 +398,7 @@ def test_order_belongs_to_the_learner(panel: TrainingPanel) -> None:
 
 def test_divergence_is_shown(panel: TrainingPanel) -> None:
     panel.rate_slider.value = 10
-    panel.steps_slider.value = 10
+    panel.steps_slider.value = 20
     panel.shots_box.value = 8
     panel._seen()
     panel.start()
@@ -405,9 +411,24 @@ def test_divergence_is_shown(panel: TrainingPanel) -> None:
     assert panel.error.layout.display == "none"
 
 
+def test_an_older_error_does_not_follow_a_reset(panel: TrainingPanel) -> None:
+    session = panel.session
+    session.state, session.note = "error", "old trouble"
+    panel._say()
+    assert "old trouble" in panel.error.value
+    session._worker = threading.Thread()  # as if the worker were still on its way out
+    panel.reset()
+    panel._say()  # its last words
+    assert panel.error.value == ""
+    session._worker = None
+    panel.reset()
+    assert panel.state == "idle"
+
+
 @pytest.mark.parametrize(("wrong", "words"), [
-    ({"inner_lr": -1}, "inner_lr: got -1"), ({"inner_lr": 1e9}, "inner_lr: got 1000000000.0"),
-    ({"inner_lr": float("nan")}, "inner_lr: got nan"), ({"inner_lr": "0.1"}, "inner_lr: got '0.1'"),
+    ({"inner_lr": -1}, "inner_lr: got -1"), ({"inner_lr": 0}, "inner_lr: got 0"),
+    ({"inner_lr": 1e9}, "inner_lr: got 1000000000.0"), ({"inner_lr": float("nan")}, "inner_lr: got nan"),
+    ({"inner_lr": "0.1"}, "inner_lr: got '0.1'"),
     ({"inner_steps": 2.5}, "inner_steps: got 2.5"), ({"shots": 33}, "shots: got 33"),
     ({"shots": True}, "shots: got True"), ({"learner": "mamel"}, "learner: got 'mamel'; choose one of maml"),
     ({"order": 3}, "order: got 3"), ({"seconds": 0}, "seconds: got 0"), ({"seed": 1.5}, "seed: got 1.5")])

@@ -130,10 +130,11 @@ def curve_text(curve: Curve, window: int = 20) -> str:
     text = f"After {n} step{'s' * (n != 1)} the loss is {loss:.2f} nats/turn"
     if not np.isfinite(loss):
         return f"After {n} step{'s' * (n != 1)} the loss is no longer a number."
-    above = np.asarray(curve.loss["total"][max(0, n - 2 * window):n], float)
+    third = slice(max(0, n - max(2 * window, n // 3)), n)
+    above = np.asarray(curve.loss["total"][third], float)
     if np.isfinite(floor):
         text += f", {_above(loss - floor)}"
-        above = above - np.asarray(curve.floor["total"][max(0, n - 2 * window):n], float)
+        above = above - np.asarray(curve.floor["total"][third], float)
     heading = {"falling": "still falling", "rising": "rising", "level": "level within its noise"}.get(trend(above))
     text += f"; {heading}." if heading else "; too short to see where it is heading."
     if np.isfinite(floor):

@@ -44,6 +44,7 @@ class Session:
         self._single = 0  # steps asked for one by one
         self._reset = False
         self._worker: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # the last worker: still drawing, maybe, when it is none any more
         _SESSIONS.add(self)
 
     # What the buttons call: flags only. ------------------------------------------------------------------------
@@ -77,12 +78,17 @@ class Session:
         if not worker:
             self.changed()
 
+    @property
+    def resetting(self) -> bool:
+        """Reset was pressed and the worker has not come to it yet: what the state says is out of date."""
+        return self._reset
+
     def wait(self, seconds: float) -> bool:
         """Wait until the worker rests (tests and scripts); False when it took longer."""
-        worker = self._worker
-        if worker is not None:
-            worker.join(seconds)
-        return self._worker is None
+        thread = self._thread
+        if thread is not None:
+            thread.join(seconds)
+        return self._worker is None and not (thread and thread.is_alive())
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +104,7 @@ class Session:
                 self.note = ""
                 self.state = "running"
                 if self._worker is None:
-                    self._worker = threading.Thread(target=self._work, name="training", daemon=True)
+                    self._worker = self._thread = threading.Thread(target=self._work, name="training", daemon=True)
                     self._worker.start()
         self.changed()
 

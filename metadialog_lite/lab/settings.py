@@ -37,10 +37,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.learner not in ORDER_OF:
             raise ValueError(f"learner: got {self.learner!r}; choose one of {', '.join(LEARNER_NAMES)}")
-        if not _number(self.inner_lr) or not 1e-4 <= self.inner_lr <= 10:
-            raise ValueError(f"inner_lr: got {self.inner_lr!r}; 0.0001 to 10 is possible, for example 0.003")
-        if not _whole(self.inner_steps) or not 0 <= self.inner_steps <= 10:
-            raise ValueError(f"inner_steps: got {self.inner_steps!r}; a whole number from 0 to 10 is needed")
+        if not _number(self.inner_lr) or not 0 < self.inner_lr <= 10:
+            raise ValueError(f"inner_lr: got {self.inner_lr!r}; above 0 and at most 10 is needed, such as 0.0005")
+        if not _whole(self.inner_steps) or not 0 <= self.inner_steps <= 20:
+            raise ValueError(f"inner_steps: got {self.inner_steps!r}; a whole number from 0 to 20 is needed")
         if self.shots is not None and (not _whole(self.shots) or not 0 <= self.shots <= 32):
             raise ValueError(f"shots: got {self.shots!r}; 0 to 32, or None for a mixture, is needed")
         if not _whole(self.seed):

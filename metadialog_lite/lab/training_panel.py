@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import shlex
+import threading
 import time
 from typing import Any
 
@@ -28,8 +29,8 @@ class TrainingPanel(ui.Panel):
     Args:
         source: the world or corpus to train on.
         learner: maml, fomaml, reptile, anil or meta_sgd.
-        inner_lr: α, from 0.0001 to 10.
-        inner_steps: K, from 0 to 10.
+        inner_lr: α, above 0 and at most 10.
+        inner_steps: K, from 0 to 20.
         shots: support turns of every training task, or None for a mixture of 0 to 32.
         order: 2 = through the inner steps, 1 = first order; it belongs to the learner, so 1 turns maml into fomaml.
         seed: of the model and of the training tasks.
@@ -63,6 +64,7 @@ class TrainingPanel(ui.Panel):
         self._model = model
         self._trained = settings  # what the running session was made with
         self._said = 0.0
+        self._saying = threading.RLock()  # both threads speak: a Reset must not be followed by an older error
         self._tops: dict[str, float] = {}  # of the vertical axes
         self.session = Session(self._make, self._changed)
         quiet_others()
@@ -109,8 +111,9 @@ class TrainingPanel(ui.Panel):
 
     def reset(self) -> None:
         """What the Reset button does."""
-        self.clear_error()
         self.session.reset()
+        with self._saying:
+            self.clear_error()
 
     def settings(self) -> Settings:
         """What the controls say now."""
@@ -143,7 +146,7 @@ class TrainingPanel(ui.Panel):
         self.order_box = ui.choice("Order", [("2: exact", 2), ("1: first order", 1)], ORDER_OF[s.learner],
                                    "Is the outer gradient taken through the inner steps?", "170px")
         self.rate_slider = ui.rate("Inner rate α", s.inner_lr, "Size of an adaptation step")
-        self.steps_slider = ui.whole("Inner steps K", s.inner_steps, 0, 10, "Adaptation steps", "260px")
+        self.steps_slider = ui.whole("Inner steps K", s.inner_steps, 0, 20, "Adaptation steps", "260px")
         self.shots_box = ui.choice("Shots", [(f"mixed, {SHOTS_MIXED}", SHOTS_MIXED), *((str(k), k) for k in range(33))],
                                    SHOTS_MIXED if s.shots is None else s.shots, "Support turns of a task", "150px")
         self.smooth_slider = ui.whole("Average over steps", 20, 1, 100, "Of the moving average", "300px")
@@ -205,6 +208,10 @@ class TrainingPanel(ui.Panel):
 
     def _say(self) -> None:
         """The sentences: what is going on, what the curve says, what a changed control will do."""
+        with self._saying:
+            self._say_now()
+
+    def _say_now(self) -> None:
         self._said = time.monotonic()
         session, settings = self.session, self.settings()
         n, trained = len(session.records), self._trained
@@ -213,7 +220,9 @@ class TrainingPanel(ui.Panel):
             words.append(f"step {n}, {session.cpu_seconds:.1f} CPU seconds")
         elif session.state == "running":
             words.append("preparing the first step …")
-        if session.note and session.state not in ("diverged", "error"):
+        if session.state == "done" and not session.note:
+            words.append("the budget is used up; Reset begins again")
+        elif session.note and session.state not in ("diverged", "error"):
             words.append(html.escape(session.note))
         _set(self.status, " · ".join(words))
         begun = n > 0 or session.state == "running"
@@ -226,7 +235,7 @@ class TrainingPanel(ui.Panel):
             hint = f"Start will train {settings.text()}, {origin}."
         _set(self.hint, html.escape(hint))
         _set(self.says, html.escape(curve_text(session.curve, self.smooth_slider.value)) if n else "")
-        if session.state in ("diverged", "error") and session.note:
+        if session.state in ("diverged", "error") and session.note and not session.resetting:
             if session.problem is not None and not isinstance(session.problem, ValueError):
                 self.fail(session.problem)
             else:

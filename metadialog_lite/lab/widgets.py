@@ -119,8 +119,8 @@ def whole(label: str, value: int, low: int, high: int, tip: str = "", width: str
 
 
 def rate(label: str, value: float, tip: str = "") -> w.SelectionSlider:
-    """A slider over round rates from 0.0001 to 10, four a decade; ``value`` joins them when it is not one of them."""
-    ladder = {round(m * 10.0**e, 10) for e in range(-4, 1) for m in (1, 2, 3, 5)} | {10.0, float(value)}
+    """A slider over round rates from 0.00001 to 10, four a decade; ``value`` joins them when it is not one of them."""
+    ladder = {round(m * 10.0**e, 10) for e in range(-5, 1) for m in (1, 2, 3, 5)} | {10.0, float(value)}
     return w.SelectionSlider(description=label, options=[(f"{r:.6g}", r) for r in sorted(ladder)], value=float(value),
                              tooltip=tip, style=_WIDE, continuous_update=True, layout=w.Layout(width="300px"))
 
