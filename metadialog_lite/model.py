@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metadialog_lite.episodes import STATE, SYS, TurnBatch
+from metadialog_lite.memory import has_memory, recall
 
 Theta = dict[str, Tensor]
 
@@ -119,7 +120,7 @@ class DialogueModel(nn.Module):
 
     def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.seed = config, seed
         random = torch.Generator().manual_seed(seed)
         for name, shape in config.shapes().items():
             if name.endswith("weight"):
@@ -151,10 +152,16 @@ class DialogueModel(nn.Module):
             return self.logits(theta, tokens.unsqueeze(0)).squeeze(0)
         if where is None:
             where = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
-        x = _norm(self._hidden(theta, tokens, where))
+        return self.speak(theta, self.hidden(theta, tokens, where)).unflatten(-2, where.shape[-2:])
+
+    def speak(self, theta: Theta, rows: Tensor) -> Tensor:
+        """The output layer: rows [..., rows, width] -> logits [..., rows, vocabulary]."""
+        if has_memory(theta):
+            rows = rows + recall(theta, rows)
+        x = _norm(rows)
         x = x * theta["norm_weight"].unsqueeze(-2) + theta["norm_bias"].unsqueeze(-2)
         words = theta.get("output_embedding", theta["embedding"])  # tied, unless the head has been untied
-        return (x @ words.mT + theta["output_bias"].unsqueeze(-2)).unflatten(-2, where.shape[-2:])
+        return x @ words.mT + theta["output_bias"].unsqueeze(-2)
 
     def token_nll(self, theta: Theta, turns: TurnBatch) -> Tensor:
         """-log p of the target tokens: [..., turns, targets] in nats, 0 where ``turns.where`` is padding."""
@@ -169,8 +176,11 @@ class DialogueModel(nn.Module):
         surprise = self.token_nll(theta, turns)
         return torch.stack([(surprise * (segment == i)).sum(-1) for i in (1, 2, 3)], -1)
 
-    def _hidden(self, theta: Theta, tokens: Tensor, where: Tensor) -> Tensor:
+    def hidden(self, theta: Theta, tokens: Tensor, where: Tensor, mask: Tensor | None = None) -> Tensor:
         """Hidden rows [..., turns * targets, width] of ``tokens`` [..., turns, length] at positions ``where``.
+
+        ``mask`` [..., turns, 1, 1, length] (0, or minus infinity for what nobody may look at) takes the place of the
+        causal mask, for one who reads whole turns rather than predicts them.
 
         All rows of a task stand in one matrix, so that a layer is one matrix product. The last layer works
         only on the rows that are asked for: the others could no longer change anything.
@@ -182,12 +192,13 @@ class DialogueModel(nn.Module):
         asked = (where + torch.arange(0, turns * length, length, device=tokens.device).unsqueeze(-1)).flatten(-2)
         x = _rows(theta["embedding"], tokens.flatten(-2)) + _rows(theta["position"], place)
         x = x + _rows(theta["part"], part)
-        future = self.future[:length, :length]
+        future = self.future[:length, :length] if mask is None else mask
         for i in range(self.config.layers):
             p = {name: theta[f"layer{i}_{name}"] for name in _LAYER}
             listen = heard = _norm(x)
             if i == self.config.layers - 1:
-                x, listen, future = _rows(x, asked), _rows(heard, asked), future[where].unsqueeze(-3)
+                x, listen = _rows(x, asked), _rows(heard, asked)
+                future = future[where].unsqueeze(-3) if mask is None else mask
             x = x + self._attention(p, listen, heard, future, turns)
             wide = _norm(x) @ p["mlp_in"] + p["mlp_bias"].unsqueeze(-2)
             x = x + F.gelu(wide) @ p["mlp_out"]

@@ -7,13 +7,19 @@ from typing import Any
 from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
 from metadialog_lite.families.baselines import Bayes, FineTune, Prior, Scratch, Trial
+from metadialog_lite.families.meta_networks import FastWeights, Hypernetwork, InContext
 from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, MetaSGD, Reptile
 from metadialog_lite.model import DialogueModel, ModelConfig
 
 __all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "Trial", "make_learner"]
 
 LEARNERS: dict[str, type[Learner]] = {
-    learner.name: learner for learner in (MAML, FOMAML, Reptile, ANIL, MetaSGD, Prior, FineTune, Scratch, Bayes)
+    learner.name: learner
+    for learner in (
+        Hypernetwork, FastWeights, InContext,
+        MAML, FOMAML, Reptile, ANIL, MetaSGD,
+        Prior, FineTune, Scratch, Bayes,
+    )
 }
 
 

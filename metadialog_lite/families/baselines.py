@@ -53,11 +53,12 @@ class FineTune(Prior):
     """
 
     name = "finetune"
-    RATES: ClassVar[dict[str, tuple[float, ...]]] = {
-        "sgd": (0.01, 0.03, 0.1, 0.3),
-        "adam": (0.001, 0.003, 0.01, 0.03),
+    RATES: ClassVar[dict[str, tuple[float, ...]]] = {  # toy worlds want the large ones, real dialogues the small ones
+        "sgd": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+        "adam": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
     }
     STEPS: ClassVar[tuple[int, ...]] = (2, 5, 10, 20, 40)
+    HOPELESS: ClassVar[float] = 1.5
 
     def __init__(
         self,
@@ -140,13 +141,23 @@ class FineTune(Prior):
 
     @torch.no_grad()
     def _losses(self, batches: Sequence[tuple[TurnBatch, TurnBatch]]) -> dict[int, float]:
-        """Steps -> mean query loss over all tasks; one run to the most steps serves them all."""
+        """Steps -> mean query loss over all tasks; one run to the most steps serves them all.
+
+        A run whose loss is over ``HOPELESS`` times that before adapting ends there: its later losses count as infinite.
+        """
         total, tasks = dict.fromkeys(self.STEPS, 0.0), 0
         for support, query in batches:
             tasks += len(query.tokens)
+            limit = math.inf
             for step, theta in enumerate(self.path(self.phi(), support, max(self.STEPS))):
+                if step == 0:
+                    limit = self.HOPELESS * float(self.query_losses(theta, query).sum())
                 if step in total:
-                    total[step] += float(self.query_losses(theta, query).sum())
+                    loss = float(self.query_losses(theta, query).sum())
+                    total[step] += loss
+                    if not loss <= limit:
+                        total |= {later: math.inf for later in total if later > step}
+                        break
         return {steps: loss / tasks if math.isfinite(loss) else math.inf for steps, loss in total.items()}
 
 

@@ -1,0 +1,54 @@
+"""A set encoder: it reads support turns and says what they tell about the task, whatever their order.
+
+Deep sets (Zaheer et al. 2017, arXiv 1703.06114): a function of a *set* is a function of a sum over its members.
+Each turn is read by itself, by a transformer that sees the whole turn; then all is summed up in two ways:
+once over everything (what is this speaker like?), and once for each word (what goes with this word?).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metadialog_lite.episodes import PAD, TurnBatch
+from metadialog_lite.model import DialogueModel, Theta
+
+
+class Reading(NamedTuple):
+    """What a set encoder gives.
+
+    whole  [..., width]              about the task
+    words  [..., vocabulary, width]  about each word of the vocabulary; zero for a word that the support does not hold
+    """
+
+    whole: Tensor
+    words: Tensor
+
+
+def make_encoder(model: DialogueModel) -> DialogueModel:
+    """The transformer that reads single turns: of the model's own size, with other weights."""
+    return DialogueModel(replace(model.config, layers=1), model.seed + 1)
+
+
+def read_set(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
+    """EQ-SET-1: (Σ_i h_i / (1 + n), Σ_{i: x_i = w} h_i / (1 + n_w)) over all support positions i with hidden state h_i.
+
+    A sum divided by (1 + count) is a mean that begins at zero: one sighting counts half, many count fully.
+    """
+    tokens = support.tokens
+    padding = tokens == PAD
+    mask = torch.zeros(tokens.shape, device=tokens.device, dtype=weights["embedding"].dtype)
+    mask = mask.masked_fill(padding, -math.inf)[..., None, None, :]
+    everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
+    rows = encoder.hidden(weights, tokens, everywhere, mask)
+    rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
+    rows = rows * ~padding.flatten(-2).unsqueeze(-1)
+    of_word = F.one_hot(tokens.flatten(-2), encoder.config.vocabulary).to(rows.dtype).mT
+    words = (of_word @ rows) / (1 + of_word.sum(-1, keepdim=True))
+    count = (~padding).flatten(-2).sum(-1, keepdim=True)
+    return Reading(rows.sum(-2) / (1 + count), words)

@@ -1,0 +1,130 @@
+"""Meta-Networks: theta = phi(D) in one pass. Gradients, sets, batches, and what the memory does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from test_gradients import largest_error
+from tiny import VOCABULARY, make_batches, make_tasks, make_tiny
+
+from metadialog_lite.episodes import encode_turns
+from metadialog_lite.families import Learner
+from metadialog_lite.families.base import tasks_of
+from metadialog_lite.families.set_encoder import make_encoder, read_set
+from metadialog_lite.memory import recall
+
+NETWORKS = ["hypernetwork", "fast_weights", "in_context"]
+
+
+def shaken(name: str, **options: object) -> Learner:
+    """A tiny float64 learner none of whose parameters is zero: what begins at zero would hide its mistakes."""
+    learner = make_tiny(name, **options)
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in learner.phi().values():
+            value += 0.2 * torch.randn(value.shape, generator=random, dtype=value.dtype)
+    return learner
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outer_gradient_is_the_derivative_of_the_outer_loss(name):
+    """EQ-HYPER-1, EQ-FAST-1 and EQ-CTX-1 against finite differences along 24 random unit directions."""
+    learner = shaken(name)
+    support, query = make_batches()
+    gradient, _ = learner.outer_gradient(support, query)
+    assert largest_error(learner, gradient, support, query) <= 1e-6
+    assert largest_error(learner, gradient, support, query, "model.") <= 1e-6
+    own = "emit." if name == "hypernetwork" else "memory."
+    assert largest_error(learner, gradient, support, query, own) <= 1e-6
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_batched_equals_looped(name):
+    learner = shaken(name)
+    support, query = make_batches()
+    together, losses = learner.outer_gradient(support, query)
+    alone = [learner.outer_gradient(tasks_of(support, slice(i, i + 1)), tasks_of(query, slice(i, i + 1)))
+             for i in range(3)]
+    for name_, value in together.items():
+        torch.testing.assert_close(value, sum(g[name_] for g, _ in alone) / 3, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(losses, torch.cat([loss for _, loss in alone]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_shorter_padding_changes_nothing(name):
+    learner, turns = shaken(name), make_tasks(1, 4)[0]
+    query = make_tasks(1, 2, seed=9)[0]
+    short = learner.adapt(encode_turns(turns, VOCABULARY)).nll(query)
+    long = learner.adapt(encode_turns(turns, VOCABULARY, length=22)).nll(query)
+    torch.testing.assert_close(short, long, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_support_is_a_set(name):
+    """Permuting the support leaves theta(D) unchanged as a function: EQ-SET-1, EQ-MEM-1 are sums over positions."""
+    learner, turns = shaken(name), make_tasks(1, 5)[0]
+    query = make_tasks(1, 3, seed=9)[0]
+    there = learner.adapt(turns).nll(query)
+    back = learner.adapt(turns[::-1]).nll(query)
+    torch.testing.assert_close(there, back, rtol=1e-10, atol=1e-12)
+    assert float((there - learner.adapt(turns[:3]).nll(query)).abs().max()) > 1e-4  # ... but what is in it matters
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_empty_support_is_theta_0(name):
+    learner, query = shaken(name), make_tasks(1, 3, seed=9)[0]
+    expected = learner.model.nll(learner.model.theta(), encode_turns(query, VOCABULARY)).detach()
+    torch.testing.assert_close(learner.adapt([]).nll(query), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_adaptation_curve_runs_over_support_turns(name):
+    learner, turns = shaken(name), make_tasks(1, 4)[0]
+    curve = learner.trajectory(turns)
+    assert len(curve) == 5
+    query = make_tasks(1, 3, seed=9)[0]
+    for seen, adapted in enumerate(curve):
+        torch.testing.assert_close(adapted.nll(query), learner.adapt(turns[:seen]).nll(query))
+
+
+def test_fast_weights_read_the_gradient_of_the_support_loss():
+    """EQ-FAST-1: dL_i / dh_i in closed form: with z = speak(h), it is (softmax(z) - onehot(y)) dz/dh."""
+    learner = shaken("fast_weights")
+    support, _ = make_batches()
+    theta = learner.theta_0(learner.phi(), support)
+    rows = learner.model.hidden(theta, support.tokens, support.where).detach()
+    found = learner.meta_information(theta, rows, support)
+    words = support.tokens.gather(-1, support.where + 1).flatten(-2)
+    counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
+    h, z = 1e-6, lambda at: learner.model.speak(theta, at).log_softmax(-1).gather(-1, words[..., None])[..., 0] * counted
+    for coordinate in range(rows.shape[-1]):
+        step = torch.zeros(rows.shape[-1], dtype=rows.dtype)
+        step[coordinate] = h
+        slope = (z(rows + step) - z(rows - step)) / (2 * h)
+        torch.testing.assert_close(found[..., coordinate], slope, rtol=1e-6, atol=1e-7)
+
+
+def test_recall_is_attention_with_a_null_entry():
+    """EQ-MEM-1 written out for one head, one row and two entries, one of which is padding."""
+    theta = {
+        "memory_query": torch.eye(2), "memory_out": torch.eye(2), "memory_null": torch.tensor([0.5]),
+        "memory_key": torch.tensor([[1.0, 2.0], [9.0, 9.0]]), "memory_value": torch.tensor([[3.0, 4.0], [9.0, 9.0]]),
+        "memory_open": torch.tensor([0.0, -torch.inf]),
+    }
+    row = torch.tensor([[-1.0, 1.0]])  # LayerNorm leaves it as it is
+    score = torch.tensor((-1.0 + 2.0) / 2**0.5)
+    weight = score.exp() / (score.exp() + torch.tensor(0.5).exp())
+    torch.testing.assert_close(recall(theta, row), weight * torch.tensor([[3.0, 4.0]]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_set_encoder_counts_each_word_on_its_own():
+    """EQ-SET-1: words that the support does not hold read as zero; two equal turns say more than one."""
+    model = make_tiny("prior").model
+    encoder = make_encoder(model).double()
+    turns = make_tasks(1, 2)[0]
+    once, twice = (read_set(encoder, encoder.theta(), encode_turns(t, VOCABULARY)) for t in (turns[:1], turns[:1] * 2))
+    present = torch.zeros(len(VOCABULARY), dtype=torch.bool)
+    present[encode_turns(turns[:1], VOCABULARY).tokens.flatten()] = True
+    assert bool((once.words[~present] == 0).all())
+    assert bool((once.words[present].abs().sum(-1) > 0).all())
+    assert bool((twice.words[present].norm(dim=-1) > once.words[present].norm(dim=-1)).all())
