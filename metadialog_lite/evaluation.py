@@ -1,4 +1,7 @@
-"""How good is a learner after k support turns? Losses, regret and gap closed, with intervals over tasks.
+"""How good is a learner after k support turns? Losses, regret and gap closed, with intervals over speakers.
+
+In a toy world every task is a speaker of its own. A real corpus has few held-out speakers, so that many tasks belong to
+the same person and resemble each other: intervals are then bootstrapped over persons, not over tasks.
 
 EQ-GAP-1:  gap closed(k) = (Bayes(0) − loss(k)) / (Bayes(0) − Bayes(k))
 is 0 for one who learns nothing from the support and 1 for the exact optimum.
@@ -38,6 +41,7 @@ class TaskLosses:
     prior: Floats | None  # Bayes(0), [tasks, 1, 3]
     tokens: Floats  # response tokens (with the end marker) per query turn, [tasks]
     adapt_seconds: float  # process CPU seconds a task, at the largest number of shots
+    speakers: tuple[str, ...] | None = None  # who is behind each task; None: every task is a speaker of its own
 
 
 #: One learner for all numbers of shots, or one for each (a baseline that is tuned for each).
@@ -84,7 +88,9 @@ def task_losses(
         reference = BayesReference(source)
         bayes = np.array([[_floor(reference, e.support[:k], e.query) for k in shots] for e in episodes])
         prior = np.array([[_floor(reference, [], e.query)] for e in episodes])
-    return TaskLosses(shots, np.concatenate(loss), bayes, prior, tokens, seconds / tasks)
+    people = [getattr(e.task, "speaker", None) for e in episodes]
+    speakers = None if None in people else tuple(map(str, people))
+    return TaskLosses(shots, np.concatenate(loss), bayes, prior, tokens, seconds / tasks, speakers)
 
 
 def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> tuple[Floats, float]:
@@ -146,18 +152,19 @@ def evaluate(
         reference=reference.numbers() if reference else None,
         seconds=Seconds(adapt=losses.adapt_seconds),
         parameters=sum(p.numel() for p in speaker.parameters()),
-        peak_mb=peak_mb(), versions=versions(), commit=commit(), options=effective_options(speaker),
+        peak_mb=peak_mb(), versions=versions(), commit=commit(),
+        options=effective_options(speaker) | ({"speakers": len(set(losses.speakers))} if losses.speakers else {}),
     )
 
 
 def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
-    """One row for each number of shots and capability, with 95 % bootstrap intervals over tasks."""
+    """One row for each number of shots and capability, with 95 % bootstrap intervals over speakers."""
     table = []
     for i, k in enumerate(losses.shots):
         for name in (*capabilities, "total"):
             pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
             loss = losses.loss[:, i, pick].sum(-1)
-            low, high = interval(loss)
+            low, high = interval(loss, speakers=losses.speakers)
             cells: dict[str, float | None] = {"loss": float(loss.mean()), "low": low, "high": high}
             if losses.bayes is not None and losses.prior is not None:
                 bayes, prior = losses.bayes[:, i, pick].sum(-1), losses.prior[:, 0, pick].sum(-1)
@@ -165,31 +172,40 @@ def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
                 cells["regret"] = float((loss - bayes).mean())
                 if (prior - bayes).mean() > 1e-9:  # undefined where the support teaches nothing
                     cells["gap_closed"] = float((prior - loss).mean() / (prior - bayes).mean())
-                    gap = interval(prior - loss, prior - bayes)
+                    gap = interval(prior - loss, prior - bayes, losses.speakers)
                     if gap is not None:
                         cells |= {"gap_low": gap[0], "gap_high": gap[1]}
             table.append(Row.model_validate({"shots": k, "capability": name, **cells}))
     return table
 
 
-def _resampled(tasks: int) -> NDArray[np.intp]:
-    """Bootstrap draws [RESAMPLES, tasks]; always the same ones, so that comparisons are paired."""
-    return np.random.default_rng(0).integers(tasks, size=(RESAMPLES, tasks))
+def _resampled(speakers: int) -> NDArray[np.intp]:
+    """Bootstrap draws [RESAMPLES, speakers]; always the same ones, so that comparisons are paired."""
+    return np.random.default_rng(0).integers(speakers, size=(RESAMPLES, speakers))
 
 
 @overload
-def interval(values: Floats) -> tuple[float, float]: ...
+def interval(values: Floats, per: None = None, speakers: Sequence[str] | None = None) -> tuple[float, float]: ...
 @overload
-def interval(values: Floats, per: Floats) -> tuple[float, float] | None: ...
-def interval(values: Floats, per: Floats | None = None) -> tuple[float, float] | None:
+def interval(values: Floats, per: Floats, speakers: Sequence[str] | None = None) -> tuple[float, float] | None: ...
+def interval(
+    values: Floats, per: Floats | None = None, speakers: Sequence[str] | None = None
+) -> tuple[float, float] | None:
     """95 % percentile bootstrap interval of the mean over tasks, or of a ratio of two means (Efron 1979).
+
+    Args:
+        values, per: one number for each task.
+        speakers: who is behind each task. A speaker is drawn with all their tasks (cluster bootstrap): tasks of one
+            person are not independent, and drawing them one by one would give an interval that is too narrow.
 
     None when the ratio's denominator is not above 0 in every resample: with few tasks it may be anything.
     """
-    draws = _resampled(len(values))
-    means = values[draws].mean(1)
+    groups = np.arange(len(values)) if speakers is None else np.unique(speakers, return_inverse=True)[1]
+    draws = _resampled(groups.max() + 1)
+    sums, tasks = np.bincount(groups, values)[draws].sum(1), np.bincount(groups)[draws].sum(1)
+    means = sums / tasks
     if per is not None:
-        below = per[draws].mean(1)
+        below = np.bincount(groups, per)[draws].sum(1) / tasks
         if below.min() <= 1e-9:
             return None
         means = means / below
@@ -214,13 +230,15 @@ class Difference:
 def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
     """Total loss of a minus that of b, task by task, after ``shots`` support turns (both saw the same tasks).
 
-    Raises ValueError when the two can't be paired.
+    The interval is over speakers. Raises ValueError when the two can't be paired.
     """
+    if a.speakers != b.speakers:
+        raise ValueError("cannot be paired: the two were not evaluated on the same speakers in the same order")
     if shots not in a.shots or shots not in b.shots or len(a.loss) != len(b.loss):
         raise ValueError(f"cannot be paired after {shots} shots: {len(a.loss)} tasks with shots {a.shots} against "
                          f"{len(b.loss)} tasks with shots {b.shots}")
     difference = a.loss[:, a.shots.index(shots)].sum(-1) - b.loss[:, b.shots.index(shots)].sum(-1)
-    return Difference(float(difference.mean()), *interval(difference))
+    return Difference(float(difference.mean()), *interval(difference, speakers=a.speakers))
 
 
 def _perplexity(losses: TaskLosses) -> dict[str, float]:

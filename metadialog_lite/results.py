@@ -39,7 +39,7 @@ class Row(_Model):
     bayes: float | None = None  # the exact optimum after the same shots; null for real corpora
     prior: float | None = None  # the exact optimum without support
     regret: float | None = None  # loss − bayes
-    low: float | None = None  # 95 % bootstrap interval of the loss over tasks
+    low: float | None = None  # 95 % bootstrap interval of the loss over speakers
     high: float | None = None
     gap_closed: float | None = None  # (prior − loss) / (prior − bayes)
     gap_low: float | None = None  # its 95 % bootstrap interval
@@ -84,7 +84,7 @@ class Result(_Model):
     peak_mb: float | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)  # for a corpus also "speakers": people behind the tasks
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

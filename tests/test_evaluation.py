@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,54 @@ def test_interval_covers() -> None:
         low, high = interval((hard + random.normal(0.2, 0.3, 60)) - hard)
         hit += low <= 0.2 <= high
     assert 0.90 <= hit / 300 <= 0.98
+
+
+def test_a_speaker_is_drawn_with_all_their_tasks() -> None:
+    """Four tasks of each of 5 people: as if there were 5 numbers, and not 20."""
+    people = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    each, names = np.repeat(people, 4), [name for name in "edcba" for _ in range(4)]
+    assert interval(each, speakers=names) == pytest.approx(interval(people[::-1]))
+    low, high = interval(each)
+    wide = interval(each, speakers=names)
+    assert wide[0] < low < high < wide[1]
+    assert interval(each, each + 1, names) == pytest.approx(interval(people[::-1], people[::-1] + 1))
+    alone = [f"{i:02d}" for i in range(20)]  # with one task for each, nothing changes
+    assert interval(each, speakers=alone) == pytest.approx(interval(each))
+
+
+def test_interval_over_speakers_covers() -> None:
+    """As above, with tasks that resemble each other: over speakers it holds, over tasks it would be too narrow."""
+    random = np.random.default_rng(0)
+    names = [f"{i % 40:02d}" for i in range(160)]
+    hits = {"speakers": 0, "tasks": 0}
+    for _ in range(200):
+        values = 0.2 + np.tile(random.normal(0, 0.3, 40), 4) + random.normal(0, 0.1, 160)
+        for over, (low, high) in (("speakers", interval(values, speakers=names)), ("tasks", interval(values))):
+            hits[over] += low <= 0.2 <= high
+    assert 0.89 <= hits["speakers"] / 200 <= 0.99
+    assert hits["tasks"] / 200 < 0.8
+
+
+def test_intervals_of_a_corpus_are_over_its_speakers() -> None:
+    people = replace(made_up([1.0, 1.0, 5.0, 5.0]), speakers=("ann", "ann", "bob", "bob"))
+    other = replace(made_up([0.0, 0.0, 0.0, 0.0]), speakers=people.speakers)
+    (row, total) = rows(people, ("state",))
+    assert (row.low, row.high) == (total.low, total.high) == (1, 5)
+    difference = paired_difference(people, other, 4)
+    assert (difference.mean, difference.low, difference.high) == (3, 1, 5)
+    with pytest.raises(ValueError, match="same speakers"):
+        paired_difference(people, made_up([0.0, 0.0, 0.0, 0.0]), 4)
+
+    class Known(Corpus):
+        def task(self, split: str, seed: int, index: int) -> Any:
+            task = super().task(split, seed, index)
+            task.speaker = f"person {index % 2}"  # type: ignore[attr-defined]
+            return task
+
+    result = evaluate(small(source=Known()), Known(), (0, 2), 5, 2, decode=False)
+    assert (result.tasks, result.options["speakers"]) == (5, 2)
+    assert task_losses(small(), world(), (0,), 3, 2).speakers is None
+    assert "speakers" not in evaluate(small(), world(), (0,), 3, 2, decode=False).options
 
 
 def test_parrot_is_always_right() -> None:

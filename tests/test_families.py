@@ -180,6 +180,19 @@ def test_a_diverging_trial_is_never_chosen():
     assert all(not math.isnan(trial.loss) for trial in trials)
 
 
+def test_a_hopeless_trial_is_not_followed_to_its_end(monkeypatch):
+    learner = make_tiny("finetune")
+    learner.RATES, learner.STEPS = {"sgd": (1e3, 1e-3)}, (2, 40)
+    steps = []
+    path = learner.path
+    monkeypatch.setattr(learner, "path", lambda *given: (steps.append(0) or theta for theta in path(*given)))
+    turns = make_tasks(1, 4)[0]
+    trials = learner.choose([Episode(None, turns, turns)])  # type: ignore[arg-type]
+    assert len(trials) == 2 * 2 * 2
+    assert len(steps) == 2 * (1 + 2) + 2 * (1 + 40)  # whole and head: up to the first look, and to the end
+    assert {(t.inner_steps, t.loss) for t in trials if t.inner_lr == 1e3 and t.inner_steps == 40} == {(40, math.inf)}
+
+
 def test_bayes_behind_the_same_interface():
     bayes = make_learner("bayes", CONFIG, VOCABULARY, reference=Reference())
     turns = make_tasks(1, 3)[0]
