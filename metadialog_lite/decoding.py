@@ -17,6 +17,7 @@ class Reply(NamedTuple):
     """What the system makes of a prompt. A chat also fills in the last two fields.
 
     ``unknown`` lists the user's words that the vocabulary does not have; ``text`` is the response as a person reads it.
+    ``heard`` is the end of a message that was too long, as much as the model was given; "" when it was given all of it.
     """
 
     state: tuple[str, ...]
@@ -24,6 +25,7 @@ class Reply(NamedTuple):
     response: tuple[str, ...]
     unknown: tuple[str, ...] = ()
     text: str = ""
+    heard: str = ""
 
 
 @torch.no_grad()
@@ -109,8 +111,9 @@ class Chat:
 
     adapted      anything with ``reply(turn)``
     vocabulary   decides which words are known
-    source       the world or corpus: how its states begin and how its tokens are read. A source with an own way
-                 to cut text (``pieces(text)``, subword corpora) is asked for it.
+    source       the world or corpus: how its states begin and how its tokens are read. A source that makes turns of
+                 typed text itself (``prompt(text)``, subword corpora) is asked for it; of a long message it keeps the
+                 end, as in training, and ``Reply.heard`` says so.
     """
 
     def __init__(
@@ -130,19 +133,23 @@ class Chat:
     def say(self, text: str) -> Reply:
         """The system's reply to what the user typed.
 
-        Raises ValueError when the text is empty or too long for the model; the dialogue then stays as it was.
+        Raises ValueError when the text is empty, or too long for a model that cannot do with its end alone; the
+        dialogue then stays as it was.
         """
-        cut = getattr(self.source, "pieces", None)
-        words = tuple(cut(text)) if cut else tuple(words_of(text, self.vocabulary))
+        made = getattr(self.source, "prompt", None)
+        words = tuple(made(text).user) if made else tuple(words_of(text, self.vocabulary))
         if not words:
             raise ValueError("there is nothing to answer: type at least one word")
+        heard = self.source.text(words) if made and words != self.source.pieces(text) else ""  # type: ignore[attr-defined]
         turn = Turn(self.state, words, (), (), ())
         try:
             reply = self.adapted.reply(turn, self.temperature, self.seed + len(self.transcript))
         except ValueError as error:
-            raise ValueError(f"this message of {len(words)} words cannot be answered: {error}") from error
+            raise ValueError(
+                f"this message of {len(words)} words cannot be answered, say it in fewer words: {error}"
+            ) from error
         reply = reply._replace(
-            unknown=tuple(self.vocabulary.unknown(words)), text=self.source.text(reply.response)
+            unknown=tuple(self.vocabulary.unknown(words)), text=self.source.text(reply.response), heard=heard
         )
         if len(reply.state) == len(self.state):  # a malformed state would only spoil the turns that follow
             self.state = reply.state

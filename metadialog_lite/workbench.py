@@ -163,6 +163,8 @@ def prepare(
     check_size(source, config.shots, config.query_turns)
     state: dict[str, Any] | None = None
     info: dict[str, Any] = {"command": command, "versions": versions()}
+    if (subwords := getattr(source, "subwords", None)) is not None:
+        info["subwords"] = subwords.to_json()  # a corpus learns them; learned by other versions they may differ
     if resume and out.is_file():
         checkpoint = load_checkpoint(out, source.name)
         _same_run(checkpoint, config, model)

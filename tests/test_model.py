@@ -195,9 +195,30 @@ def test_chat_does_not_carry_a_malformed_state():
 
 def test_chat_refuses_what_does_not_fit_and_goes_on():
     chat = Chat(make_tiny("prior").adapt([]), VOCABULARY, Source())
-    with pytest.raises(ValueError, match=r"30 words cannot be answered.*max_length is 24"):
+    with pytest.raises(ValueError, match=r"30 words cannot be answered, say it in fewer.*max_length is 24"):
         chat.say("w1 " * 30)
     with pytest.raises(ValueError, match="at least one word"):
         chat.say("  ")
     assert chat.transcript == []
     assert isinstance(chat.say("w1 w2"), Reply)
+
+
+def test_chat_hears_the_end_of_a_long_message_and_says_so():
+    class Cutting(Source):
+        """A corpus: it makes prompts itself, and keeps the last three words of a long message."""
+
+        def pieces(self, text: str) -> tuple[str, ...]:
+            return tuple(text.split())
+
+        def prompt(self, text: str) -> Turn:
+            return Turn((), self.pieces(text)[-3:], (), (), ())
+
+    echo = Echo(("w5", "w6"))
+    chat = Chat(echo, VOCABULARY, Cutting())
+    reply = chat.say("w1 w2 w3 w4 w5")
+    assert echo.prompts[0].user == ("w3", "w4", "w5")
+    assert reply.heard == "w3 w4 w5"
+    assert chat.transcript[0][0] == "w1 w2 w3 w4 w5"
+    assert chat.say("w1 w2").heard == ""
+    with pytest.raises(ValueError, match="at least one word"):
+        chat.say(" ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -105,3 +106,17 @@ def test_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(SubwordError, match=r"pip install metadialog-lite\[corpora\]"):
         Subwords.train(TEXTS, 160)
+
+
+def test_a_checkpoint_brings_its_vocabulary_along(subwords, tmp_path):
+    header = json.dumps({"info": {"subwords": subwords.to_json()}})
+    raw = json.dumps({"__metadata__": {"format": "x", "header": header}}).encode()
+    path = tmp_path / "one.safetensors"
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + b"tensors")
+    assert Subwords.from_checkpoint(path).tokens == subwords.tokens
+    for damaged in (b"", raw, len(raw).to_bytes(8, "little") + raw[:50], (10**15).to_bytes(8, "little") + b"{}"):
+        path.write_bytes(damaged)
+        with pytest.raises(SubwordError, match=r"one\.safetensors: has no subword vocabulary"):
+            Subwords.from_checkpoint(path)
+    with pytest.raises(SubwordError, match=r"two\.safetensors"):
+        Subwords.from_checkpoint(tmp_path / "two.safetensors")

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from metadialog_lite.corpora.conversations import (
     BREAK,
+    SENTENCE_END,
     Conversation,
     CorpusError,
     CorpusReport,
@@ -27,6 +28,7 @@ from metadialog_lite.corpora.conversations import (
 from metadialog_lite.corpora.filters import ClassroomFilter, load_filter
 from metadialog_lite.corpora.splits import SPLITS, Limits, enough, split_conversations, split_speakers
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
+from metadialog_lite.paths import data_dir
 from metadialog_lite.turns import Turn
 
 _BREAK = WORD + BREAK
@@ -188,8 +190,8 @@ class ChitchatCorpus:
         return self.subwords.pieces(text)
 
     def prompt(self, text: str) -> Turn:
-        """A text of one's own as a turn that waits for its response, cut to the same length as in the corpus."""
-        return Turn((), self._tail([self.pieces(text)]), (), (), ())
+        """A text of one's own as a turn that waits for its response; of a long one the end, as in the corpus."""
+        return Turn((), self._tail([self.pieces(sentence) for sentence in SENTENCE_END.split(text)]), (), (), ())
 
     def _learn_subwords(self, conversations: list[Conversation]) -> Subwords:
         train = [c for c in conversations if self.split_of_conversation[c.id] == "train"]
@@ -253,6 +255,9 @@ class ChitchatCorpus:
 def load_chitchat() -> ChitchatCorpus:
     """The corpus from the installed package ``chitchat-dataset``.
 
+    Its subword vocabulary is the one that the shipped joint model was trained with: another version of ``tokenizers``
+    might learn other pieces from the same text. Where none is shipped it is learned.
+
     Raises:
         CorpusError: when the package (or ``tokenizers``) is missing or its data file is damaged.
     """
@@ -267,4 +272,8 @@ def load_chitchat() -> ChitchatCorpus:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: cannot be read ({error}); reinstall chitchat-dataset") from error
-    return ChitchatCorpus(raw)
+    try:
+        subwords = Subwords.from_checkpoint(data_dir() / "checkpoints" / "chitchat.joint.safetensors")
+    except SubwordError:
+        subwords = None
+    return ChitchatCorpus(raw, subwords=subwords)

@@ -14,7 +14,7 @@ from metadialog_lite.corpora.filters import ClassroomFilter
 #: Stands between the messages that one person sends in a row ("hi / how are you"): whether somebody
 #: writes one long message or three short ones is a habit that a learner can pick up.
 BREAK = "/"
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 class CorpusError(ValueError):
@@ -111,7 +111,7 @@ def _groups(messages: list[tuple[str, str]]) -> tuple[Group, ...]:
     for speaker, said in groupby(messages, key=lambda message: message[0]):
         sentences: list[str] = []
         for number, (_, text) in enumerate(said):
-            first, *others = _SENTENCE_END.split(text)
+            first, *others = SENTENCE_END.split(text)
             sentences += [f"{BREAK} {first}" if number else first, *others]
         groups.append(Group(speaker, tuple(sentences)))
     return tuple(groups)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 WORD = "▁"
@@ -102,6 +103,21 @@ class Subwords:
             raise
         except Exception as error:  # tokenizers raises plain Exception
             raise SubwordError(f"the stored subword vocabulary is damaged: {error}") from error
+
+    @classmethod
+    def from_checkpoint(cls, path: Path) -> Subwords:
+        """The vocabulary in the header of a checkpoint that was trained on a corpus; its tensors are not read.
+
+        Raises:
+            SubwordError: when there is no such file, or no vocabulary in it.
+        """
+        try:
+            with path.open("rb") as file:  # safetensors: the header's length in 8 bytes, then the header as JSON
+                header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 2**24)))
+            text = json.loads(header["__metadata__"]["header"])["info"]["subwords"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SubwordError(f"{path}: has no subword vocabulary in it ({error!r})") from error
+        return cls.from_json(text)
 
     def pieces(self, text: str) -> tuple[str, ...]:
         """The pieces of one text. A sign that the vocabulary lacks comes back as itself, so it can be reported."""
