@@ -42,17 +42,19 @@ class Record:
     grad_norm: float
     warning: str | None = None  # set on the last record of a run that diverged
     skipped: bool = False  # the loss exploded, so this step was not taken
+    hidden: float = 0.0  # share of the user's words hidden from the learner in this step; the floor sees all of them
 
     @property
     def regret(self) -> float | None:
-        """Loss above the Bayes floor, nats per turn."""
+        """Loss above the Bayes floor, nats per turn; too high while words are hidden, because the floor sees them."""
         return None if self.bayes is None else self.loss["total"] - self.bayes["total"]
 
     def line(self) -> str:
         """One line of text."""
         floor = "" if self.bayes is None else f"  bayes {self.bayes['total']:.3f}  regret {self.regret:.3f}"
-        skipped = "  skipped" if self.skipped else ""
-        return f"step {self.step:5d}  {self.shots:2d} shots  loss {self.loss['total']:.3f}{floor}{skipped}"
+        notes = f"  {100 * self.hidden:.0f} % of words hidden" if self.hidden >= 0.005 else ""
+        notes += "  skipped" if self.skipped else ""
+        return f"step {self.step:5d}  {self.shots:2d} shots  loss {self.loss['total']:.3f}{floor}{notes}"
 
 
 #: A step has exploded when its loss is this many times the reference: the highest of the first losses and of the loss
@@ -122,6 +124,7 @@ class Trainer:
         vocabulary = self.learner.vocabulary
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)
         query = stack_tasks([e.query for e in episodes], vocabulary).to(config.device)
+        hide = 0.0
         if config.word_dropout > 0:
             spent = self.progress if config.decay else self.done_steps / HIDE_STEPS  # a training without an end
             # A joint model goes on hiding to its end: it is to look at every word, and to lose nothing by it.
@@ -144,7 +147,7 @@ class Trainer:
             self.done_steps += 1
         self.cpu_seconds += time.process_time() - started
         self.stepping = False
-        return Record(step + 1, shots, loss, bayes, self.cpu_seconds, norm, warning, exploded)
+        return Record(step + 1, shots, loss, bayes, self.cpu_seconds, norm, warning, exploded, hide)
 
     def _update(self, gradients: dict[str, Tensor], norm: float) -> bool:
         """Clip, then Adam. False when a parameter is no longer finite."""

@@ -94,6 +94,14 @@ def test_words_see_a_slow_fall_in_a_long_run() -> None:
     assert "still falling" in curve_text(Curve(records(losses)))
 
 
+def test_words_say_that_words_are_hidden() -> None:
+    some = records([2.0] * 60)
+    for i, record in enumerate(some):
+        record.hidden = max(0.0, 0.25 * (1 - i / 40))
+    assert "hides 13 % of the user's words from the model" in curve_text(Curve(some[:30]))
+    assert "hides" not in curve_text(Curve(some))
+
+
 def test_moving_average_leaves_holes_out() -> None:
     values = np.array([1.0, np.nan, 3.0, 5.0, 7.0])
     assert moving_average(values, 2).tolist() == [1.0, 1.0, 3.0, 4.0, 6.0]

@@ -50,6 +50,7 @@ class Curve:
         self.steps: list[int] = []
         self.loss: dict[str, list[float]] = {part: [] for part in PARTS}
         self.floor: dict[str, list[float]] = {part: [] for part in PARTS}
+        self.hidden: list[float] = []  # share of the user's words that the learner did not see
         for record in records:
             self.add(record)
 
@@ -61,6 +62,7 @@ class Curve:
         for part in PARTS:
             self.loss[part].append(record.loss[part] if np.isfinite(record.loss[part]) else np.nan)
             self.floor[part].append(np.nan if record.bayes is None else record.bayes[part])
+        self.hidden.append(float(getattr(record, "hidden", 0.0)))
         self.steps.append(record.step)  # last: a reader in another thread counts these
 
     def drawn(self, part: str, window: int, most: int = 300) -> Drawn:
@@ -141,6 +143,10 @@ def curve_text(curve: Curve, window: int = 20) -> str:
         regret = {part: mean(curve.loss[part]) - mean(curve.floor[part]) for part in CAPABILITIES}
         worst = max(regret, key=lambda part: regret[part])
         text += f" Most is left to learn in {NAMES[worst]}: {_above(regret[worst])}."
+        hidden = mean(curve.hidden)
+        if hidden >= 0.005:  # word dropout: the loss pays for what the floor does not
+            text += (f" Training now hides {100 * hidden:.0f} % of the user's words from the model and none from the "
+                     "floor: part of the distance comes from that.")
     return text
 
 
