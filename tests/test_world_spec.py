@@ -63,8 +63,8 @@ def test_shipped_worlds_have_what_was_asked_for(name):
     assert len(spec.persona) == 3
 
 
-def test_shipped_worlds_are_both_languages():
-    assert shipped_worlds() == ["restaurants.en", "restaurants.zh"]
+def test_shipped_worlds():
+    assert shipped_worlds() == ["clinic.en", "restaurants.en", "restaurants.zh", "travel.en"]
 
 
 WRONG = [  # what is changed, and what the message must say
@@ -220,7 +220,8 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
 
 def test_names_and_folders(tmp_path):
     with pytest.raises(WorldError, match=r"'restaurant\.en': neither a file nor a shipped world; did you mean "
-                                         r"'restaurants\.en'\? \(shipped are restaurants\.en, restaurants\.zh\)"):
+                                         r"'restaurants\.en'\? \(shipped are clinic\.en, restaurants\.en, "
+                                         r"restaurants\.zh, travel\.en\)"):
         load_world("restaurant.en")
     with pytest.raises(WorldError, match=r"is a folder, not a world file; in it are instructor|brute"):
         load_world(GOOD.parent)
