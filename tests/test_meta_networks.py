@@ -96,7 +96,11 @@ def test_fast_weights_read_the_gradient_of_the_support_loss():
     found = learner.meta_information(theta, rows, support)
     words = support.tokens.gather(-1, support.where + 1).flatten(-2)
     counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
-    h, z = 1e-6, lambda at: learner.model.speak(theta, at).log_softmax(-1).gather(-1, words[..., None])[..., 0] * counted
+
+    def z(at: torch.Tensor) -> torch.Tensor:
+        return learner.model.speak(theta, at).log_softmax(-1).gather(-1, words[..., None])[..., 0] * counted
+
+    h = 1e-6
     for coordinate in range(rows.shape[-1]):
         step = torch.zeros(rows.shape[-1], dtype=rows.dtype)
         step[coordinate] = h

@@ -8,6 +8,7 @@ from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
 from metadialog_lite.families.baselines import Bayes, FineTune, Prior, Scratch, Trial
 from metadialog_lite.families.meta_networks import FastWeights, Hypernetwork, InContext
+from metadialog_lite.families.meta_neural_networks import Parameters, Structure, StructureParameters
 from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, MetaSGD, Reptile
 from metadialog_lite.model import DialogueModel, ModelConfig
 
@@ -17,6 +18,7 @@ LEARNERS: dict[str, type[Learner]] = {
     learner.name: learner
     for learner in (
         Hypernetwork, FastWeights, InContext,
+        Structure, Parameters, StructureParameters,
         MAML, FOMAML, Reptile, ANIL, MetaSGD,
         Prior, FineTune, Scratch, Bayes,
     )

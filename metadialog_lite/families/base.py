@@ -139,6 +139,10 @@ class Learner(nn.Module):
         """theta' = the learner's formula; pure and differentiable in phi. An empty support gives theta_0."""
         raise NotImplementedError
 
+    def finish(self, theta: Theta) -> Theta:
+        """theta as an adapted model uses it; here it stays as it is."""
+        return theta
+
     def support_loss(self, theta: Theta, support: TurnBatch) -> Tensor:
         """Sum over tasks of L_S: mean nats per support turn."""
         return self.model.token_nll(theta, support).sum() / support.turns()
@@ -179,7 +183,7 @@ class Learner(nn.Module):
         """The learner after it has seen the support of one task."""
         batch = as_batch(support, self.vocabulary, self.model)
         with torch.no_grad():
-            theta = self.adapt_theta(self.phi(), batch, steps)
+            theta = self.finish(self.adapt_theta(self.phi(), batch, steps))
         return AdaptedModel(self.model, self.vocabulary, theta)
 
     def trajectory(self, support: TurnBatch | Sequence[Turn]) -> list[Adapted]:

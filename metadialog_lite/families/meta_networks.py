@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from metadialog_lite.episodes import TurnBatch, Vocabulary
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
+from metadialog_lite.families.emission import emit, make_emission, matrix, part_of
 from metadialog_lite.families.set_encoder import make_encoder, read_set
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
@@ -31,11 +32,6 @@ class OnePass(Learner):
         batch = as_batch(support, self.vocabulary, self.model)
         first = (TurnBatch(*(part[..., :turns, :] for part in batch)) for turns in range(batch.turns() + 1))
         return [self.adapt(some) for some in first]
-
-
-def matrix(random: torch.Generator, *shape: int, scale: float = 1.0) -> nn.Parameter:
-    """A matrix [inputs, outputs] whose outputs have variance ``scale``² for inputs of variance 1."""
-    return nn.Parameter(torch.randn(shape, generator=random) * scale / math.sqrt(shape[0]))
 
 
 class InContext(OnePass):
@@ -122,14 +118,11 @@ class Hypernetwork(OnePass):
     """A hypernetwork (Ha et al. 2017, arXiv 1609.09106) over a set of turns. EQ-HYPER-1: theta = theta_0 + phi(D).
 
     A set encoder (EQ-SET-1) reads the support; linear maps of what it says are *changes* of theta_0:
-
-    - words: each word's row in the embedding, in the output layer and in the output bias;
-    - FiLM (Perez et al. 2018, arXiv 1709.07871): scale and shift of the last hidden state, shift of the MLP's units;
-    - low rank: U(D) V for every matrix of every layer, of rank ``rank``.
+    of words, FiLM, and low rank (EQ-EMIT-1 in :mod:`metadialog_lite.families.emission`).
 
     Why not emit all of theta? A linear map from ``width`` numbers to all 28,941 body parameters of the toy model would
-    have 64 x 28,941 = 1.9 million parameters, 64 times the model that it is to serve. The changes above need about as
-    many as the model itself (``parameters`` in an evaluation counts them).
+    have 64 x 28,941 = 1.9 million parameters, 64 times the model that it is to serve. The changes need about as many
+    as two such models (``parameters`` in an evaluation counts them).
     """
 
     name = "hypernetwork"
@@ -138,48 +131,12 @@ class Hypernetwork(OnePass):
         super().__init__(model, vocabulary)
         self.rank = rank
         self.encoder = make_encoder(model)
-        random = torch.Generator().manual_seed(model.seed + 2)
-        width, mlp = model.config.width, model.config.mlp
-        self.emit = nn.ParameterDict({
-            "word": matrix(random, width, 2 * width), "word_seen": matrix(random, width, 2 * width),
-            "word_whole": matrix(random, width, 2 * width),
-            "word_in": zeros(2 * width, width), "word_out": zeros(2 * width, width), "word_bias": zeros(2 * width, 1),
-            "film_weight": zeros(width, width), "film_bias": zeros(width, width),
-        })
-        for name, value in model.theta().items():
-            if name.startswith("layer") and value.dim() == 2:
-                self.emit[f"left_{name}"] = matrix(random, width, value.shape[0] * rank)
-                self.emit[f"right_{name}"] = zeros(rank, value.shape[1])
-            elif name.endswith("mlp_bias"):
-                self.emit[f"left_{name}"] = zeros(width, mlp)
+        self.emit = make_emission(model, rank)
 
     def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
         """EQ-HYPER-1; theta_0 alone when the support is empty."""
         theta = untie_head(self.theta_0(phi, support))
         if support.turns() == 0:
             return theta
-        weights = {name[len("encoder."):]: value for name, value in phi.items() if name.startswith("encoder.")}
-        whole, seen = read_set(self.encoder, weights, support)
-        emit = {name[len("emit."):]: value for name, value in phi.items() if name.startswith("emit.")}
-        known = theta["embedding"] * math.sqrt(whole.shape[-1])
-        word = torch.nn.functional.gelu(
-            known @ emit["word"] + seen @ emit["word_seen"] + (whole @ emit["word_whole"]).unsqueeze(-2))
-        change = {
-            "embedding": word @ emit["word_in"],
-            "output_embedding": word @ emit["word_out"],
-            "output_bias": (word @ emit["word_bias"]).squeeze(-1),
-            "norm_weight": whole @ emit["film_weight"],
-            "norm_bias": whole @ emit["film_bias"],
-        }
-        for name in theta:
-            if f"right_{name}" in emit:
-                left = (whole @ emit[f"left_{name}"]).unflatten(-1, (-1, self.rank))
-                change[name] = left @ emit[f"right_{name}"]
-            elif f"left_{name}" in emit:
-                change[name] = whole @ emit[f"left_{name}"]
-        return {name: value + change[name] if name in change else value for name, value in theta.items()}
-
-
-def zeros(*shape: int) -> nn.Parameter:
-    """A matrix that begins at zero: what it emits changes nothing at first."""
-    return nn.Parameter(torch.zeros(shape))
+        reading = read_set(self.encoder, part_of(phi, "encoder."), support)
+        return emit(part_of(phi, "emit."), theta, reading)
