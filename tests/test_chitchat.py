@@ -16,7 +16,10 @@ from metadialog_lite.corpora import ChitchatCorpus, ChitchatTask, CorpusError, L
 from metadialog_lite.corpora.conversations import CorpusReport, read_conversations
 from metadialog_lite.corpora.filters import FilterError, load_filter
 from metadialog_lite.corpora.splits import SPLITS, enough
+from metadialog_lite.decoding import Chat
 from metadialog_lite.episodes import Vocabulary, draw_episodes, encode_turns
+from metadialog_lite.families import make_learner
+from metadialog_lite.model import ModelConfig
 from metadialog_lite.turns import Turn
 
 SMALL = Limits(user=12, response=10, support=6, query=3, groups=4, hub=40, vocabulary=160, vocabulary_texts=5000)
@@ -256,6 +259,25 @@ def test_own_text_becomes_a_prompt(any_corpus):
     assert any_corpus.prompt("").user == ()
     assert any_corpus.text(any_corpus.pieces("Hello, friend!")) == "hello, friend!"
     assert Vocabulary.of(any_corpus).unknown(any_corpus.pieces("tea 茶")) == ["茶"]
+
+
+def test_of_a_long_message_whole_sentences_at_its_end_are_heard(any_corpus):
+    turn = any_corpus.prompt("Tea. " * 40 + "Book?")
+    assert any_corpus.text(turn.user).startswith("tea. ")
+    assert any_corpus.text(turn.user).endswith("tea. book?")
+    assert len(turn.user) <= any_corpus.limits.user
+
+
+def test_chat_answers_a_message_of_any_length(corpus):
+    vocabulary = Vocabulary.of(corpus)
+    config = ModelConfig(len(vocabulary), width=8, attention=8, mlp=8, layers=1, heads=1, max_length=corpus.max_length)
+    learner = make_learner("prior", config, vocabulary)
+    chat = Chat(learner.adapt([]), learner.vocabulary, corpus)
+    assert chat.say("tea").heard == ""
+    long = chat.say("Tea and rain. " * 50 + "Book?")
+    assert long.heard.endswith("book?")
+    assert len(corpus.pieces(long.heard)) <= SMALL.user
+    assert len(chat.transcript) == 2
 
 
 def test_episodes_can_be_drawn(any_corpus):
