@@ -26,7 +26,7 @@ from metadialog_lite.world.command import world_app
 if TYPE_CHECKING:
     from metadialog_lite.results import Result
 
-EXAMPLES = {"option": "inner_lr=0.003", "model": "width=64"}
+EXAMPLES = {"option": "inner_lr=0.0005", "model": "width=64"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
                   help="Meta-learning in generative dialogue systems, small enough to read.")
 app.add_typer(world_app, name="world")
@@ -57,7 +57,7 @@ def train(
     tasks: Annotated[int, typer.Option(help="tasks per outer step")] = 8,
     query_turns: Annotated[int, typer.Option(help="query turns per task")] = 8,
     shots: Annotated[str, typer.Option(help="numbers of support turns to draw from")] = "0,1,2,4,8,16,32",
-    option: Annotated[Optional[list[str]], typer.Option(help="of the learner, NAME=VALUE (inner_lr=0.03)")] = None,  # noqa: UP045
+    option: Annotated[Optional[list[str]], typer.Option(help="of the learner, NAME=VALUE (inner_lr=0.0005)")] = None,  # noqa: UP045
     model: Annotated[Optional[list[str]], typer.Option(help="model size, NAME=VALUE (width=64)")] = None,  # noqa: UP045
     word_dropout: Annotated[float, typer.Option(help="share of user words hidden at the start of training")] = 0.25,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="torch threads")] = 1,
@@ -219,7 +219,7 @@ def _line(what: str, value: float | None, best: float | None) -> str:
 
 
 def _pairs(flag: str, items: list[str] | None) -> dict[str, Any]:
-    """``["inner_lr=0.03"]`` -> ``{"inner_lr": 0.03}``; values are read as JSON, else as text."""
+    """``["inner_lr=0.0005"]`` -> ``{"inner_lr": 0.0005}``; values are read as JSON, else as text."""
     pairs: dict[str, Any] = {}
     for item in items or []:
         name, equals, value = item.partition("=")

@@ -117,7 +117,7 @@ def test_full_disk_while_training_loses_nothing(tmp_path: Path, monkeypatch: pyt
     (["--seconds", "3"], ["steps or seconds"]),
     (["--shots", "a,b"], ["--shots 'a,b'", "0,4,16"]), (["--shots", ""], ["--shots ''"]),
     (["--shots", "-1"], ["shots=(-1,)"]),
-    (["--option", "inner_lr"], ["--option 'inner_lr'", "NAME=VALUE", "inner_lr=0.003"]),
+    (["--option", "inner_lr"], ["--option 'inner_lr'", "NAME=VALUE", "inner_lr=0.0005"]),
     (["--option", "=3"], ["--option '=3'"]), (["--model", "width"], ["--model 'width'", "width=64"]),
     (["--option", "inner_lr=1", "--option", "inner_lr=2"], ["inner_lr: given twice"]),
     (["--option", "inner_rl=1"], ["did you mean inner_lr"]), (["--option", "inner_lr=-0.1"], ["inner_lr is -0.1"]),

@@ -48,7 +48,7 @@ def inner_step(theta: Theta, rates: Rates, loss: Callable[[Theta], Tensor], diff
 def check_inner(inner_lr: float, inner_steps: int) -> None:
     """Raise ValueError for an inner rate or a number of inner steps that cannot be meant."""
     if not 0 < inner_lr <= 10:
-        raise ValueError(f"inner_lr is {inner_lr}; it must be above 0 and at most 10 (start with 0.001 to 0.01)")
+        raise ValueError(f"inner_lr is {inner_lr}; it must be above 0 and at most 10 (start with 0.0003 to 0.001)")
     if not isinstance(inner_steps, int) or not 0 <= inner_steps <= 1000:
         raise ValueError(f"inner_steps is {inner_steps!r}; it must be a whole number from 0 to 1000")
 
