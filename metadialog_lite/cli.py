@@ -201,13 +201,16 @@ def spoken_lines(result: Result) -> list[str]:
 
 def _against_lines(learner: str, against: dict[str, Any]) -> list[str]:
     other = against["learner"]
-    lines = [f"{learner} − {other} (from {against['checkpoint']}), nats per turn, paired 95 % interval over tasks:"]
+    lines = [f"{learner} − {other} (from {against['checkpoint']}), nats per turn, paired 95 % interval over speakers:"]
     for shots, row in against["difference"].items():
         verdict = "better" if row["high"] < 0 else "worse" if row["low"] > 0 else "no difference shown"
         chosen = against.get("chosen", {}).get(shots)
         how = "" if chosen is None else (f"; {other} used {chosen['optimizer']} rate {chosen['inner_lr']:g}, "
                                          f"{chosen['inner_steps']} steps, {'head' if chosen['head_only'] else 'whole'}")
         lines.append(f"  {shots:>2} shots: {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] {verdict}{how}")
+    if against.get("perplexity"):
+        values = ", ".join(f"{value:.2f} at {shots}" for shots, value in against["perplexity"].items())
+        lines.append(f"  {other}: response perplexity per token {values} shots")
     seconds = against["seconds"]
     lines.append(f"  {other}: CPU seconds training {_number(seconds['train'])}, "
                  f"adaptation {_number(seconds['adapt'])} a task")

@@ -147,7 +147,7 @@ def evaluate(
         rows=rows(losses, source.capabilities),
         jga=JointGoal(gold_previous_state=spoken.jga, carried=spoken.jga_carried) if spoken.jga is not None else None,
         act_accuracy=spoken.act_accuracy, bleu=spoken.bleu, bleu_signature=spoken.bleu_signature,
-        perplexity=_perplexity(losses),
+        perplexity=perplexity(losses),
         vocabulary=len(speaker.vocabulary),
         reference=reference.numbers() if reference else None,
         seconds=Seconds(adapt=losses.adapt_seconds),
@@ -241,8 +241,8 @@ def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
     return Difference(float(difference.mean()), *interval(difference, speakers=a.speakers))
 
 
-def _perplexity(losses: TaskLosses) -> dict[str, float]:
-    """exp(nats per response token), over all tokens of all query turns (not averaged per batch or turn)."""
+def perplexity(losses: TaskLosses) -> dict[str, float]:
+    """Shots → exp(nats per response token), over all tokens of all query turns (not averaged per batch or turn)."""
     nats = losses.loss[:, :, CAPABILITIES.index("response")].mean(0)
     mean = nats / losses.tokens.mean()
     return {str(k): float(np.exp(n)) for k, n in zip(losses.shots, mean, strict=True) if n < 700}  # exp(710) overflows

@@ -22,9 +22,12 @@ def tuned(
 ) -> tuple[dict[int, Learner], dict[str, Any]]:
     """``finetune`` or ``scratch`` at its strongest: settings chosen on validation tasks for each number of shots.
 
+    A corpus with fewer validation speakers than ``VALIDATION_TASKS`` is asked for each of them once.
+
     Returns the learner for each number of shots, and the settings that were chosen.
     """
-    tasks = tasks or VALIDATION_TASKS
+    people = getattr(source, "speakers", None)
+    tasks = tasks or (VALIDATION_TASKS if people is None else min(VALIDATION_TASKS, len(people("valid"))))
     judged: dict[int, Learner] = {}
     chosen: dict[str, Any] = {}
     counts = sorted(set(shots))

@@ -22,7 +22,15 @@ from metadialog_lite.checkpoints import (
     save_checkpoint,
 )
 from metadialog_lite.episodes import Vocabulary, encode_turns
-from metadialog_lite.evaluation import Judged, TaskLosses, evaluate, learner_at, paired_difference, task_losses
+from metadialog_lite.evaluation import (
+    Judged,
+    TaskLosses,
+    evaluate,
+    learner_at,
+    paired_difference,
+    perplexity,
+    task_losses,
+)
 from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.families.base import Learner
 from metadialog_lite.families.baselines import FineTune
@@ -242,7 +250,7 @@ def evaluate_checkpoint(
         result.options["against"] = {
             "learner": learner_at(rival, losses.shots[-1]).name, "checkpoint": other.path.name,
             "seconds": {"train": training_seconds(other), "adapt": rival_losses.adapt_seconds},
-            "difference": compare(losses, rival_losses), **chosen,
+            "difference": compare(losses, rival_losses), "perplexity": perplexity(rival_losses), **chosen,
         }
     return result
 

@@ -221,7 +221,7 @@ def test_the_table_and_the_comparison(saved: Path, monkeypatch: pytest.MonkeyPat
     for part in ("prior on restaurants.en, 3 held-out tasks (test, seed 0); nats per turn", "gap closed",
                  "joint goal accuracy, gold previous state: ", "joint goal accuracy, own state carried: ",
                  "act accuracy: ", "(exact reference ", "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:",
-                 "prior − finetune (from joint.safetensors), nats per turn, paired 95 % interval over tasks:",
+                 "prior − finetune (from joint.safetensors), nats per turn, paired 95 % interval over speakers:",
                  "   0 shots: +0.000 [+0.000, +0.000] no difference shown", "   2 shots: ", "finetune used "):
         assert part in done.stdout
 

@@ -247,11 +247,23 @@ def test_finetune_is_chosen_on_validation_tasks_for_each_number_of_shots(monkeyp
         assert tried <= task_losses(other, world(), (shots,), 3, 2, split="valid").loss.sum(-1).mean() + 1e-6
 
 
+def test_each_validation_speaker_of_a_corpus_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Three(Corpus):
+        def speakers(self, split: str) -> tuple[str, ...]:
+            return ("ann", "bob", "eve")
+
+    monkeypatch.setattr(tuning, "VALIDATION_TASKS", 32)
+    assert tuned("finetune", small("prior", Three()), Three(), (2,), 2)[1]["validation_tasks"] == 3
+    monkeypatch.setattr(tuning, "VALIDATION_TASKS", 2)
+    assert tuned("finetune", small("prior", Three()), Three(), (2,), 2)[1]["validation_tasks"] == 2
+
+
 def test_at_least_four_by_four_settings_for_whole_and_head() -> None:
     """DESIGN: finetune chooses rate × steps, ≥ 4 × 4. (The fixture above makes them fewer: look at the source.)"""
     source = Path(workbench.__file__).with_name("families") / "baselines.py"
     text = source.read_text(encoding="utf-8")
-    assert "(0.01, 0.03, 0.1, 0.3)" in text
+    assert '"sgd": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)' in text
+    assert '"adam": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)' in text
     assert "(2, 5, 10, 20, 40)" in text
 
 
@@ -269,6 +281,7 @@ def test_compared_with_a_baseline(trained: Path) -> None:
     assert two["low"] <= two["mean"] <= two["high"]
     assert judge(trained, "finetune").row(2).loss == pytest.approx(result.row(2).loss - two["mean"], rel=1e-6)
     assert against["chosen"]["2"]["trials"] == 16
+    assert against["perplexity"]["0"] == pytest.approx((result.perplexity or {})["0"])
     Result.model_validate_json(result.to_json())
 
 

@@ -58,7 +58,7 @@ class FineTune(Prior):
         "adam": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
     }
     STEPS: ClassVar[tuple[int, ...]] = (2, 5, 10, 20, 40)
-    HOPELESS: ClassVar[float] = 1.5
+    HOPELESS: ClassVar[float] = 1.2
 
     def __init__(
         self,
