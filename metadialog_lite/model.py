@@ -176,11 +176,29 @@ class DialogueModel(nn.Module):
         surprise = self.token_nll(theta, turns)
         return torch.stack([(surprise * (segment == i)).sum(-1) for i in (1, 2, 3)], -1)
 
-    def hidden(self, theta: Theta, tokens: Tensor, where: Tensor, mask: Tensor | None = None) -> Tensor:
+    def soft_nll(self, theta: Theta, mixtures: Tensor, layout: list[int]) -> Tensor:
+        """Cross-entropy of soft turns, [..., turns, targets] in nats: each place of a turn is a mixture of words.
+
+        mixtures  [turns, length, vocabulary], rows that sum to one; the same turns for every task
+        layout    the markers of a turn; other places hold 0
+        """
+        begin = max(i for i, token in enumerate(layout[:-1]) if token in (STATE, SYS) and STATE not in layout[i + 1 :])
+        tasks = theta["output_bias"].shape[:-1]
+        mixtures = mixtures.expand(*tasks, *mixtures.shape)
+        tokens = torch.tensor(layout, device=mixtures.device).expand(mixtures.shape[:-1])
+        where = torch.arange(begin, len(layout) - 1, device=mixtures.device).expand(*mixtures.shape[:-2], -1)
+        words = mixtures.flatten(-3, -2) @ theta["embedding"]
+        logits = self.speak(theta, self.hidden(theta, tokens, where, words=words)).unflatten(-2, where.shape[-2:])
+        return -(mixtures[..., begin + 1 :, :] * logits.log_softmax(-1)).sum(-1)
+
+    def hidden(
+        self, theta: Theta, tokens: Tensor, where: Tensor, mask: Tensor | None = None, words: Tensor | None = None
+    ) -> Tensor:
         """Hidden rows [..., turns * targets, width] of ``tokens`` [..., turns, length] at positions ``where``.
 
         ``mask`` [..., turns, 1, 1, length] (0, or minus infinity for what nobody may look at) takes the place of the
-        causal mask, for one who reads whole turns rather than predicts them.
+        causal mask, for one who reads whole turns rather than predicts them. ``words`` [..., turns * length, width]
+        takes the place of the tokens' embeddings; only the markers of ``tokens`` count then.
 
         All rows of a task stand in one matrix, so that a layer is one matrix product. The last layer works
         only on the rows that are asked for: the others could no longer change anything.
@@ -190,7 +208,8 @@ class DialogueModel(nn.Module):
             raise ValueError(f"a sequence of {length} tokens exceeds max_length={self.config.max_length}")
         part, place = (at.flatten(-2) for at in _places(tokens))
         asked = (where + torch.arange(0, turns * length, length, device=tokens.device).unsqueeze(-1)).flatten(-2)
-        x = _rows(theta["embedding"], tokens.flatten(-2)) + _rows(theta["position"], place)
+        x = _rows(theta["embedding"], tokens.flatten(-2)) if words is None else words
+        x = x + _rows(theta["position"], place)
         x = x + _rows(theta["part"], part)
         future = self.future[:length, :length] if mask is None else mask
         for i in range(self.config.layers):

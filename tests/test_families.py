@@ -13,7 +13,10 @@ from metadialog_lite.episodes import Episode, encode_turns, stack_tasks
 from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.turns import Turn
 
-GRADIENT = ["maml", "fomaml", "reptile", "anil", "meta_sgd"]
+GRADIENT = ["maml", "fomaml", "reptile", "anil", "meta_sgd", "learned_optimizer"]
+ONE_PASS = ["hypernetwork", "fast_weights", "in_context"]
+STRUCTURE = ["structure", "parameters", "structure_parameters"]
+DATA = ["augmentation", "example_weights", "distillation"]
 
 
 class Posterior:
@@ -35,7 +38,7 @@ class Reference:
 
 
 def test_all_names_are_there():
-    assert set(LEARNERS) == {*GRADIENT, "prior", "finetune", "scratch", "bayes"}
+    assert set(LEARNERS) == {*GRADIENT, *ONE_PASS, *STRUCTURE, *DATA, "prior", "finetune", "scratch", "bayes"}
     assert all(LEARNERS[name].name == name for name in LEARNERS)
 
 
@@ -212,7 +215,7 @@ def test_bayes_behind_the_same_interface():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mamml", {}, "no learner 'mamml'; there are: maml"),
+        ("mamml", {}, "no learner 'mamml'; there are: .*maml"),
         ("maml", {"inner_rate": 1}, "inner_rate"),
         ("maml", {"inner_lr": -0.1}, "inner_lr is -0.1; it must be above 0"),
         ("maml", {"inner_lr": 1e6}, "at most 10"),

@@ -24,6 +24,7 @@ EXACT = [
     ("anil", {"inner_lr": 0.05}),
     ("anil", {"inner_lr": 0.05, "learned_rates": True}),
     ("meta_sgd", {"inner_lr": 0.004}),
+    ("learned_optimizer", {"inner_lr": 0.004, "inner_steps": 2}),
 ]
 
 
@@ -75,6 +76,19 @@ def test_outer_gradient_is_the_derivative_of_the_outer_loss(name, options):
     if any(part.startswith("rates.") for part in gradient):
         assert norm({k: v for k, v in gradient.items() if k.startswith("rates.")}) > 1e-3
         assert largest_error(learner, gradient, support, query, "rates.") <= 1e-6
+
+
+def test_dropping_the_gradient_of_the_step_is_not_the_derivative():
+    """EQ-L2L-1 as in its paper: with inner gradients as constants the result is not the outer derivative."""
+    support, query = make_batches()
+    paper = make_tiny("learned_optimizer", inner_lr=0.02, drop_gradient_of_step=True)
+    exact = make_tiny("learned_optimizer", inner_lr=0.02)
+    cheap, _ = paper.outer_gradient(support, query)
+    full, _ = exact.outer_gradient(support, query)
+    assert largest_error(exact, full, support, query, "cell.") <= 1e-6
+    assert largest_error(paper, cheap, support, query) > 1e-2
+    torch.testing.assert_close(paper.adapt_theta(paper.phi(), support)["position"],
+                               exact.adapt_theta(exact.phi(), support)["position"])
 
 
 @pytest.mark.parametrize("name", ["fomaml", "reptile"])

@@ -7,9 +7,10 @@ from typing import Any
 from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
 from metadialog_lite.families.baselines import Bayes, FineTune, Prior, Scratch, Trial
+from metadialog_lite.families.meta_data_generation import Augmentation, Distillation, ExampleWeights
 from metadialog_lite.families.meta_networks import FastWeights, Hypernetwork, InContext
 from metadialog_lite.families.meta_neural_networks import Parameters, Structure, StructureParameters
-from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, MetaSGD, Reptile
+from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, LearnedOptimizer, MetaSGD, Reptile
 from metadialog_lite.model import DialogueModel, ModelConfig
 
 __all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "Trial", "make_learner"]
@@ -19,7 +20,8 @@ LEARNERS: dict[str, type[Learner]] = {
     for learner in (
         Hypernetwork, FastWeights, InContext,
         Structure, Parameters, StructureParameters,
-        MAML, FOMAML, Reptile, ANIL, MetaSGD,
+        MAML, FOMAML, Reptile, ANIL, MetaSGD, LearnedOptimizer,
+        Distillation, Augmentation, ExampleWeights,
         Prior, FineTune, Scratch, Bayes,
     )
 }

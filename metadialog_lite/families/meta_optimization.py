@@ -6,6 +6,8 @@
     reptile    theta_0                            theta_0 - theta', no derivative at all
     anil       theta_0                            exactly, but only the head takes inner steps
     meta_sgd   theta_0 and a rate per parameter   exactly
+
+    learned_optimizer  theta_0 and the rule of the step itself, exactly (or, as an option, as its paper does)
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from metadialog_lite.episodes import TurnBatch, Vocabulary
-from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inner_step
+from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inner_gradient, inner_step
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
 #: An outer step of size beta changes a learned inner rate by about the factor 1 + PACE * beta.
@@ -156,3 +158,68 @@ class MetaSGD(MAML):
 
     def rate_shape(self, value: Tensor) -> torch.Size:
         return value.shape
+
+
+class LearnedOptimizer(MAML):
+    """Learning to learn by gradient descent (Andrychowicz et al. 2016, arXiv 1606.04474).
+
+    EQ-L2L-1: (u, h_k+1) = m_phi(grad L(theta_k), h_k),  theta_k+1 = theta_k - alpha (grad L(theta_k) + u)
+
+    m is one small LSTM cell that every coordinate of theta runs on its own, each with a state h of its own; so it has
+    few parameters and fits any model. u begins at zero: at first the rule is gradient descent with a learned alpha for
+    each tensor.
+    The paper's input log|g|, sign(g) has a corner; asinh(g / 1e-4) / 10 is the same far from zero and smooth.
+
+    hidden                 size of a coordinate's state
+    drop_gradient_of_step  as in the paper, count the inner gradients as constants ("we drop gradients along the dashed
+                           edges"): cheaper, and not the derivative of the outer loss
+    """
+
+    name = "learned_optimizer"
+
+    def __init__(
+        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 2,
+        hidden: int = 4, drop_gradient_of_step: bool = False,
+    ) -> None:
+        super().__init__(model, vocabulary, inner_lr, inner_steps, learned_rates=True)
+        if not 1 <= hidden <= 64:
+            raise ValueError(f"hidden is {hidden}; a whole number from 1 to 64 is needed")
+        self.hidden, self.drop_gradient_of_step = hidden, drop_gradient_of_step
+        random = torch.Generator().manual_seed(model.seed + 4)
+        self.cell = nn.ParameterDict({
+            "input": nn.Parameter(torch.randn(1, 4 * hidden, generator=random)),
+            "state": nn.Parameter(torch.randn(hidden, 4 * hidden, generator=random) / math.sqrt(hidden)),
+            "bias": nn.Parameter(torch.zeros(4 * hidden)),
+            "out": nn.Parameter(torch.zeros(hidden, 1)),
+        })
+
+    def rule(self, phi: Phi, gradient: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, ...]:
+        """One step of the cell for every coordinate: gradient [...] -> (u [...], cell [..., hidden], output)."""
+        x = torch.asinh(gradient / 1e-4).unsqueeze(-1) / 10
+        gates = x @ phi["cell.input"] + phi["cell.bias"]
+        if state is not None:
+            gates = gates + state[1] @ phi["cell.state"]
+        forget, write, show, new = gates.chunk(4, -1)
+        memory = write.sigmoid() * new.tanh()
+        if state is not None:
+            memory = memory + forget.sigmoid() * state[0]
+        output = show.sigmoid() * memory.tanh()
+        return (output @ phi["cell.out"]).squeeze(-1), memory, output
+
+    def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
+        """theta' after K steps of EQ-L2L-1."""
+        theta = self.theta_0(phi, support)
+        rates = self.inner_rates(phi, theta)
+        if support.turns() == 0:
+            return theta
+        exact = torch.is_grad_enabled() and not self.drop_gradient_of_step
+        states: dict[str, tuple[Tensor, Tensor]] = {}
+        for _ in range(self.inner_steps if steps is None else steps):
+            gradient = inner_gradient(theta, rates, lambda now: self.support_loss(now, support), exact)
+            after = dict(theta)
+            for name, g in gradient.items():
+                u, memory, output = self.rule(phi, g, states.get(name))
+                states[name] = memory, output
+                after[name] = theta[name] - rates[name] * (g + u)
+            theta = after
+        return theta

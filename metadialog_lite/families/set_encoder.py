@@ -35,20 +35,32 @@ def make_encoder(model: DialogueModel) -> DialogueModel:
     return DialogueModel(replace(model.config, layers=1), model.seed + 1)
 
 
+def read_rows(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> tuple[Tensor, Tensor]:
+    """Every token of every support turn, read in the light of its whole turn.
+
+    Returns rows [..., turns, length, width], zero at padding, and what is no padding [..., turns, length].
+    """
+    tokens, there = support.tokens, support.tokens != PAD
+    mask = torch.where(there, 0.0, -math.inf).to(weights["embedding"].dtype)[..., None, None, :]
+    everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
+    rows = encoder.hidden(weights, tokens, everywhere, mask).unflatten(-2, tokens.shape[-2:])
+    rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
+    return rows * there.unsqueeze(-1), there
+
+
 def read_set(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
     """EQ-SET-1: (Σ_i h_i / (1 + n), Σ_{i: x_i = w} h_i / (1 + n_w)) over all support positions i with hidden state h_i.
 
     A sum divided by (1 + count) is a mean that begins at zero: one sighting counts half, many count fully.
     """
-    tokens = support.tokens
-    padding = tokens == PAD
-    mask = torch.zeros(tokens.shape, device=tokens.device, dtype=weights["embedding"].dtype)
-    mask = mask.masked_fill(padding, -math.inf)[..., None, None, :]
-    everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
-    rows = encoder.hidden(weights, tokens, everywhere, mask)
-    rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
-    rows = rows * ~padding.flatten(-2).unsqueeze(-1)
-    of_word = F.one_hot(tokens.flatten(-2), encoder.config.vocabulary).to(rows.dtype).mT
+    rows, there = read_rows(encoder, weights, support)
+    rows, there = rows.flatten(-3, -2), there.flatten(-2)
+    of_word = F.one_hot(support.tokens.flatten(-2), encoder.config.vocabulary).to(rows.dtype).mT
     words = (of_word @ rows) / (1 + of_word.sum(-1, keepdim=True))
-    count = (~padding).flatten(-2).sum(-1, keepdim=True)
-    return Reading(rows.sum(-2) / (1 + count), words)
+    return Reading(rows.sum(-2) / (1 + there.sum(-1, keepdim=True)), words)
+
+
+def read_turns(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
+    """Each turn by itself: the mean of its rows, [..., turns, width]."""
+    rows, there = read_rows(encoder, weights, support)
+    return rows.sum(-2) / there.sum(-1, keepdim=True)
