@@ -11,7 +11,7 @@ from metadialog_lite.episodes import encode_turns
 from metadialog_lite.families import Learner
 from metadialog_lite.families.base import tasks_of
 from metadialog_lite.families.set_encoder import make_encoder, read_set
-from metadialog_lite.memory import recall
+from metadialog_lite.memory import EXIT, recall
 
 NETWORKS = ["hypernetwork", "fast_weights", "in_context"]
 
@@ -88,37 +88,41 @@ def test_the_adaptation_curve_runs_over_support_turns(name):
 
 
 def test_fast_weights_read_the_gradient_of_the_support_loss():
-    """EQ-FAST-1: dL_i / dh_i in closed form: with z = speak(h), it is (softmax(z) - onehot(y)) dz/dh."""
+    """EQ-FAST-1: the meta-information against finite differences of the summed support loss."""
     learner = shaken("fast_weights")
-    support, _ = make_batches()
-    theta = learner.theta_0(learner.phi(), support)
-    rows = learner.model.hidden(theta, support.tokens, support.where).detach()
-    found = learner.meta_information(theta, rows, support)
-    words = support.tokens.gather(-1, support.where + 1).flatten(-2)
+    support, _ = make_batches(tasks=1, shots=2)
+    theta = {k: v.detach() for k, v in learner.theta_0(learner.phi(), support).items()}
+    words = torch.nn.functional.embedding(support.tokens.flatten(-2), learner.model.theta()["embedding"]).detach()
+    entering, leaving = learner.meta_information(theta, words, support)
+    targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
     counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
 
-    def z(at: torch.Tensor) -> torch.Tensor:
-        return learner.model.speak(theta, at).log_softmax(-1).gather(-1, words[..., None])[..., 0] * counted
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        surprise = -learner.model.speak(theta, rows).log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+        return (surprise * counted).sum()
 
-    h = 1e-6
-    for coordinate in range(rows.shape[-1]):
-        step = torch.zeros(rows.shape[-1], dtype=rows.dtype)
-        step[coordinate] = h
-        slope = (z(rows + step) - z(rows - step)) / (2 * h)
-        torch.testing.assert_close(found[..., coordinate], slope, rtol=1e-6, atol=1e-7)
+    def hidden(at: torch.Tensor) -> torch.Tensor:
+        return learner.model.hidden(theta, support.tokens, support.where, words=at)
+
+    random, h = torch.Generator().manual_seed(0), 1e-6
+    for of_loss, at, found in ((lambda x: loss(hidden(x)), words, entering), (loss, hidden(words), leaving)):
+        for _ in range(24):
+            u = torch.randn(at.shape, generator=random, dtype=at.dtype)
+            slope = float(of_loss(at + h * u) - of_loss(at - h * u)) / (2 * h)
+            assert slope == pytest.approx(float((found * u).sum()), rel=1e-5, abs=1e-6)
 
 
 def test_recall_is_attention_with_a_null_entry():
     """EQ-MEM-1 written out for one head, one row and two entries, one of which is padding."""
     theta = {
-        "memory_query": torch.eye(2), "memory_out": torch.eye(2), "memory_null": torch.tensor([0.5]),
-        "memory_key": torch.tensor([[1.0, 2.0], [9.0, 9.0]]), "memory_value": torch.tensor([[3.0, 4.0], [9.0, 9.0]]),
-        "memory_open": torch.tensor([0.0, -torch.inf]),
+        "exit_query": torch.eye(2), "exit_out": torch.eye(2), "exit_null": torch.tensor([0.5]),
+        "exit_key": torch.tensor([[1.0, 2.0], [9.0, 9.0]]), "exit_value": torch.tensor([[3.0, 4.0], [9.0, 9.0]]),
+        "exit_open": torch.tensor([0.0, -torch.inf]),
     }
     row = torch.tensor([[-1.0, 1.0]])  # LayerNorm leaves it as it is
     score = torch.tensor((-1.0 + 2.0) / 2**0.5)
     weight = score.exp() / (score.exp() + torch.tensor(0.5).exp())
-    torch.testing.assert_close(recall(theta, row), weight * torch.tensor([[3.0, 4.0]]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(recall(theta, EXIT, row), weight * torch.tensor([[3.0, 4.0]]), rtol=1e-4, atol=1e-4)
 
 
 def test_a_set_encoder_counts_each_word_on_its_own():

@@ -2,8 +2,8 @@
 
     learner        what phi reads                      what phi gives
     hypernetwork   the support turns as a set          changes of theta_0: FiLM, low rank
-    fast_weights   the support loss's gradients        a memory of fast weights, read by attention
-    in_context     hidden states and their next words  a memory of examples, read by attention
+    fast_weights   the support loss's gradients        memories of fast weights, read by attention
+    in_context     the support's words and states      memories of examples, read by attention
 
 None takes a gradient *step*: adapting is one pass.
 """
@@ -14,12 +14,14 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metadialog_lite.episodes import TurnBatch, Vocabulary
+from metadialog_lite.episodes import PAD, TurnBatch, Vocabulary
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
 from metadialog_lite.families.emission import emit, make_emission, matrix, part_of
-from metadialog_lite.families.set_encoder import make_encoder, read_set
+from metadialog_lite.families.set_encoder import make_encoder, read_rows, read_set
+from metadialog_lite.memory import ENTER, EXIT
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
 
@@ -35,15 +37,16 @@ class OnePass(Learner):
 
 
 class InContext(OnePass):
-    """The support as context: EQ-CTX-1, theta = (theta_0, {(key(h_i), value(e(y_i)))}) over support positions i.
+    """The support as context: EQ-CTX-1, theta = (theta_0, {(key_i, value_i)}) over the support positions i.
 
-    h_i is the hidden state with which theta_0 would predict the token y_i of the support, e its embedding. At a query
-    position with hidden state h the model reads ``recall(h)`` (EQ-MEM-1) before it speaks: "what came
-    next, where the support was in a state like mine?". This is the attention of a transformer that has support and
-    query in one context, without positions across turns, so the order of the support turns does not matter
-    (compare the continuous cache of Grave et al. 2017, arXiv 1612.04426, and Santoro et al. 2016, arXiv 1605.06065).
+    A model that has support and query in one context looks back from each query position at the support. It does so in
+    two places (EQ-MEM-1): where a word comes in ("how was this word used before?": keys are word embeddings, values
+    what a reader of the whole support turn makes of that word), and before it speaks ("what came next, when the support
+    was in a state like mine?": keys are hidden states h_i, values the words y_i that followed). Positions across
+    turns are not seen, so the order of the support turns does not matter. Compare the continuous cache of Grave et
+    al. 2017 (arXiv 1612.04426) and the memory of Santoro et al. 2016 (arXiv 1605.06065).
 
-    heads, size   of the memory
+    heads, size   of the memories
     """
 
     name = "in_context"
@@ -53,65 +56,92 @@ class InContext(OnePass):
         self.heads, self.size = heads, size
         width, inner = model.config.width, heads * size
         random = torch.Generator().manual_seed(model.seed + 1)
-        self.memory = nn.ParameterDict({
-            "query": matrix(random, width, inner), "key": matrix(random, width, inner),
-            "value": matrix(random, width, inner), "out": matrix(random, inner, width),
-            "null": nn.Parameter(torch.zeros(heads)),
-        })
+        self.memory = nn.ParameterDict()
+        for memory in (ENTER, EXIT):
+            key = matrix(random, width, inner, scale=1.5)
+            # Question and key begin equal, so that from the first step on the like is found by the like.
+            self.memory[f"{memory}_query"], self.memory[f"{memory}_key"] = nn.Parameter(key.detach().clone()), key
+            self.memory[f"{memory}_value"] = matrix(random, width, inner)
+            self.memory[f"{memory}_out"] = matrix(random, inner, width, scale=0.3)
+            self.memory[f"{memory}_null"] = nn.Parameter(torch.zeros(heads))
+        self.prepare_reader(model)
+
+    def prepare_reader(self, model: DialogueModel) -> None:
+        """What reads whole support turns."""
+        self.encoder = make_encoder(model)
 
     def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
         """EQ-CTX-1; theta_0 alone when the support is empty."""
         theta = self.theta_0(phi, support)
         if support.turns() == 0:
             return theta
-        rows = self.model.hidden(theta, support.tokens, support.where)
-        padding = support.segment.gather(-1, support.where + 1).flatten(-2) == 0
-        tasks = support.tokens.shape[:-2]
-
-        def own(name: str) -> Tensor:  # a tensor of phi that all tasks share
-            return phi[f"memory.{name}"].expand(*tasks, *phi[f"memory.{name}"].shape)
-
+        words = F.embedding(support.tokens.flatten(-2), phi["model.embedding"])
+        rows = self.model.hidden(theta, support.tokens, support.where, words=words)
+        counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
+        entering, leaving = self.said(phi, theta, words, rows, support)
         return {
             **theta,
-            "memory_key": torch.nn.functional.layer_norm(rows, rows.shape[-1:]) @ phi["memory.key"],
-            "memory_value": self.said(phi, theta, rows, support) @ phi["memory.value"],
-            "memory_open": torch.where(padding, -math.inf, 0.0).to(rows.dtype),
-            "memory_query": own("query"), "memory_out": own("out"), "memory_null": own("null"),
+            **self.entries(phi, ENTER, words, entering, support.tokens.flatten(-2) != PAD),
+            **self.entries(phi, EXIT, rows, leaving, counted),
         }
 
-    def said(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
-        """e(y_i): what the support position says, [..., positions, width]; of about unit variance."""
-        words = support.tokens.gather(-1, support.where + 1).flatten(-2)
-        return torch.nn.functional.embedding(words, phi["model.embedding"]) * math.sqrt(rows.shape[-1])
+    def entries(self, phi: Phi, memory: str, keys: Tensor, values: Tensor, counted: Tensor) -> Theta:
+        """A memory for theta: one entry for each of ``keys`` and ``values`` [..., positions, width]."""
+        own = part_of(phi, f"memory.{memory}_")
+        tasks = keys.shape[:-2]
+        return {
+            f"{memory}_key": F.layer_norm(keys, keys.shape[-1:]) @ own["key"],
+            f"{memory}_value": values @ own["value"],
+            f"{memory}_open": torch.where(counted, 0.0, -math.inf).to(keys.dtype),
+            **{f"{memory}_{name}": own[name].expand(*tasks, *own[name].shape) for name in ("query", "out", "null")},
+        }
+
+    def said(
+        self, phi: Phi, theta: Theta, words: Tensor, rows: Tensor, support: TurnBatch
+    ) -> tuple[Tensor, Tensor]:
+        """What the entries say: each word as read in its whole turn; the embedding of each target y_i."""
+        read, _ = read_rows(self.encoder, part_of(phi, "encoder."), support)
+        targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
+        return read.flatten(-3, -2), F.embedding(targets, phi["model.embedding"]) * math.sqrt(rows.shape[-1])
 
 
 class FastWeights(InContext):
-    """Meta networks after Munkhdalai & Yu 2017 (arXiv 1703.00837). EQ-FAST-1: w_i = m_phi(dL_i / dh_i).
+    """Meta networks after Munkhdalai & Yu 2017 (arXiv 1703.00837). EQ-FAST-1: w_i = m_phi(grad_i L_i).
 
-    The *meta-information* is the gradient of the support loss: for each support position i, the derivative of its loss
-    L_i with respect to the hidden state h_i. A small network m_phi, the same for every coordinate of the gradient as in
-    the paper, turns it into a fast weight vector w_i; the memory keeps w_i under the representation of h_i,
-    and a query reads the memory by attention (EQ-MEM-1), so each query gets fast weights of its own. The paper keeps
-    one fast weight matrix per support *example* and layer; here it is a fast bias of the output layer per support
-    *position*.
+    The *meta-information* is the gradient of the support loss: at each support position, its derivative with respect to
+    the word's embedding there and with respect to the hidden state before the output. phi turns each gradient into a
+    fast weight vector w_i and stores it under the representation of its position; a query reads the memories by
+    attention (EQ-MEM-1), so each query gets fast weights of its own. The paper keeps a fast weight *matrix* for each
+    layer and support example; here they are fast shifts of two layers (embedding and output) for each support
+    position. As in the paper, gradients are compressed first, because their sizes differ by orders of magnitude.
     """
 
     name = "fast_weights"
 
-    def said(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
-        """EQ-FAST-1, [..., positions, width]."""
-        return self.meta_information(theta, rows, support)
+    def prepare_reader(self, model: DialogueModel) -> None:
+        """Nothing but gradients is read."""
 
-    def meta_information(self, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
-        """-dL_i / dh_i for each support position, [..., positions, width]; L_i in nats, differentiable in theta."""
-        words = support.tokens.gather(-1, support.where + 1).flatten(-2)
+    def said(
+        self, phi: Phi, theta: Theta, words: Tensor, rows: Tensor, support: TurnBatch
+    ) -> tuple[Tensor, Tensor]:
+        """EQ-FAST-1, both [..., positions, width]: asinh(-10 dL/dx), for the maps ``value`` of phi to read."""
+        entering, leaving = self.meta_information(theta, words, support)
+        return torch.asinh(-10 * entering), torch.asinh(-10 * leaving)
+
+    def meta_information(self, theta: Theta, words: Tensor, support: TurnBatch) -> tuple[Tensor, Tensor]:
+        """dL/d(word embeddings) [..., turns * length, width] and dL/d(hidden states) [..., turns * targets, width].
+
+        L is the summed support loss in nats; differentiable in theta while gradients are being recorded.
+        """
+        exact = torch.is_grad_enabled() and words.requires_grad
+        targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
         counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
         with torch.enable_grad():
-            free = rows if rows.requires_grad else rows.detach().requires_grad_()
-            surprise = self.model.speak(theta, free).log_softmax(-1).gather(-1, words.unsqueeze(-1)).squeeze(-1)
-            exact = torch.is_grad_enabled() and rows.requires_grad
-            (gradient,) = torch.autograd.grad((surprise * counted).sum(), free, create_graph=exact)
-        return gradient
+            words = words if exact else words.detach().requires_grad_()
+            rows = self.model.hidden(theta, support.tokens, support.where, words=words)
+            surprise = -self.model.speak(theta, rows).log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+            found = torch.autograd.grad((surprise * counted).sum(), (words, rows), create_graph=exact)
+        return found[0], found[1]
 
 
 class Hypernetwork(OnePass):
