@@ -17,7 +17,7 @@ from metadialog_lite.world import BayesReference, Meaning, World, load_world
 
 HERE = Path(__file__).parent / "worlds"
 BRUTE, THREE, FIVE = (load_world(HERE / f"{name}.yaml") for name in ("brute", "brute_three", "brute_five"))
-EN, ZH = load_world("restaurants.en"), load_world("restaurants.zh")
+EN, ZH, TRAVEL = load_world("restaurants.en"), load_world("restaurants.zh"), load_world("travel.en")
 
 
 def with_tokens(world: World, prompt: Turn, outcome: tuple[tuple[str, ...], ...]) -> Turn:
@@ -34,13 +34,22 @@ CASES = [  # world, knobs, support lengths: nothing, cut-off dialogues, one or t
     (BRUTE, {"volunteer": 0.0, "greet": 0.0, "thank": 1.0}, (0, 2, 4, 7) * 2),
     (BRUTE, {"volunteer": 0.4, "word_noise": 0.4, "style": 5.0}, (0, 2, 4, 6) * 2),
     (THREE, {}, (0, 1, 2, 4, 7)),
+    (BRUTE, {"correct": 0.3}, (0, 1, 2, 3, 5, 8) * 2),  # every knob on
+    (BRUTE, {"correct": 0.9, "word_noise": 0.0, "volunteer": 0.1}, (0, 2, 4, 7)),
+    (THREE, {"correct": 0.5}, (0, 1, 2, 4, 7) * 2),
+    (THREE, {"correct": 0.5, "word_noise": 0.0}, (0, 1, 4, 7)),
 ]
 
 
 def telling_queries(task, count: int) -> list[Turn]:
-    """Query turns, the ones whose act is uncertain and whose prompt says something about the order first."""
-    def tells(turn: Turn) -> bool:
-        return bool(turn.meaning.before) and turn.state.count("-") >= 2
+    """Query turns, the ones whose act is uncertain and whose prompt says something about the order first.
+
+    Among those with corrections (where there are any) the ones whose new value is one of several come first.
+    """
+    def tells(turn: Turn) -> tuple[bool, bool]:
+        fix = turn.meaning.correction
+        return (fix is not None and len(task.world.values[fix.slot]) > 2,
+                bool(turn.meaning.before) and turn.state.count("-") >= 2)
 
     return sorted(task.query(4 * count), key=tells, reverse=True)[:count]
 
@@ -50,7 +59,7 @@ def test_every_probability_equals_brute_force_over_latents_and_whole_dialogues(w
     """EQ-BAYES-1, EQ-BAYES-2: each possible state, act and response of a prompt, to 1e-10."""
     world = world.with_knobs(**knobs)
     brute, bayes = BruteForce(world.spec), BayesReference(world)
-    worst, compared, uncertain_acts = 0.0, 0, 0
+    worst, compared, uncertain_acts, corrected = 0.0, 0, 0, 0
     for index, k in enumerate(shots):
         task = world.task("brute", 0, index)
         support = task.support(k)
@@ -60,6 +69,7 @@ def test_every_probability_equals_brute_force_over_latents_and_whole_dialogues(w
             exact = brute.nll(joint, turn)
             worst = max(worst, *(abs(a - b) for a, b in zip(exact, posterior.nll(turn), strict=True)))
             uncertain_acts += exact[1] > 1e-6
+            corrected += turn.meaning.correction is not None
             compared += 1
         total = sum(joint.values())  # the last turn of each task: everything that could follow its prompt
         for outcome, mass in joint.items():
@@ -68,6 +78,7 @@ def test_every_probability_equals_brute_force_over_latents_and_whole_dialogues(w
     assert worst < 1e-10
     assert compared == 3 * len(shots)
     assert uncertain_acts >= 2
+    assert (corrected >= len(shots) / 2) == bool(knobs.get("correct"))
 
 
 def test_every_kind_of_prompt_and_support_was_among_them():
@@ -92,6 +103,39 @@ def test_brute_force_would_notice_a_reference_that_ignores_the_prompt():
             a, b = (brute.nll(brute.joint(support, turn), turn)[1] for brute in (right, wrong))
             differences.append(abs(math.exp(-a) - math.exp(-b)))
     assert max(differences) > 0.05
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_the_old_value_and_its_word_are_evidence(noise):
+    """EQ-BAYES-3: forgetting either shifts the probability of a corrected value by more than 0.05."""
+    world = THREE.with_knobs(correct=0.5, word_noise=noise)
+    bayes, without_value, without_word = BayesReference(world), [], []
+    for index in range(200):
+        task = world.task("correction", 0, index)
+        posterior = bayes.posterior(task.support(index % 3))
+        for fix in (turn.meaning.correction for turn in task.query(4)):
+            if fix is not None and fix.slot == 0:
+                exact = posterior._corrected(fix)[fix.value]
+                without_value.append(abs(exact - posterior._value(0, fix.word)[fix.value]))
+                without_word.append(abs(exact - posterior._corrected(fix._replace(old_word=-1))[fix.value]))
+    assert max(without_value) > 0.05
+    assert (max(without_word) > 0.05) == (noise > 0)  # without noise the old value alone says the same
+
+
+def test_corrections_lengthen_dialogues_that_nobody_sees():
+    """With five slots the correction after ``confirm`` is part of E[1/length] (EQ-BAYES-2); see the next test.
+
+    Those within an inform turn would make too many plans; no turn here has one, and they change no length.
+    """
+    world = FIVE.with_knobs(correct=0.6)
+    brute, shifts = BruteForce(world.spec, inline=False), []
+    for index, shots, number in ((1131, 2, 1), (1102, 3, 6)):
+        task = FIVE.task("length", 0, index)
+        support, turn = task.support(shots), task.query(8)[number]
+        exact = brute.nll(brute.joint(support, turn), turn)
+        assert BayesReference(world).posterior(support).nll(turn) == pytest.approx(exact, rel=0, abs=1e-10)
+        shifts.append(abs(exact[1] - BayesReference(FIVE).posterior(support).nll(turn)[1]))
+    assert max(shifts) > 1e-5
 
 
 def test_five_slots_where_even_the_length_of_an_unseen_dialogue_is_evidence():
@@ -128,7 +172,7 @@ def test_the_prompt_matters_in_the_shipped_world_too():
 
 # ---------------------------------------------------------------- against frequencies
 
-CALIBRATION = [(EN, 0.0), (EN, 0.12)]
+CALIBRATION = [(EN, 0.0), (EN, 0.12), (TRAVEL, 0.0), (TRAVEL, 0.12)]
 
 
 @pytest.mark.slow
@@ -148,6 +192,8 @@ def test_predicted_probabilities_are_frequencies(world, noise):
         posterior = bayes.posterior(task.support(index % 17))
         m = turn.meaning
         events = [("state", list(posterior._value(s, w)), v) for s, w, v in m.mentions]
+        if m.correction is not None:
+            events.append(("correction", list(posterior._corrected(m.correction)), m.correction.value))
         if m.asked >= 0:
             chances = bayes.asked(posterior.alive, m.before, m.mentions[0][0], m.after)
             events.append(("act", list(chances.values()), list(chances).index(m.asked)))
@@ -164,24 +210,27 @@ def test_predicted_probabilities_are_frequencies(world, noise):
                     row[i] += x
     for name, (count, hits, expected, variance) in bins.items():
         assert abs(hits - expected) <= 4.5 * math.sqrt(variance) + 1e-6, (name, count, hits, expected)
-    assert {name for name, _ in bins} == {"state", "act", "response"}
+    assert {name for name, _ in bins} - {"correction"} == {"state", "act", "response"}
+    assert (sum(bins["correction", i][0] for i in range(10)) > 1000) == (world.spec.knobs.correct > 0)
     assert sum(count > 500 for count, *_ in bins.values()) >= 20
 
 
 # ---------------------------------------------------------------- nobody beats it
 
-def test_honest_learners_stay_below_the_limit():
+@pytest.mark.parametrize("world", [EN, TRAVEL])
+def test_honest_learners_stay_below_the_limit(world):
     """Bayes without the first support turn, and a prior that never adapts, are honest and worse."""
-    bayes = BayesReference(EN)
-    assert highest_lead(EN, lambda support, turn: bayes.posterior(support[1:] if len(support) < 2 else support)
+    bayes = BayesReference(world)
+    assert highest_lead(world, lambda support, turn: bayes.posterior(support[1:] if len(support) < 2 else support)
                         .nll(turn), tasks=600) < LIMIT
-    assert highest_lead(EN, lambda _, turn: bayes.posterior([]).nll(turn), tasks=600) < LIMIT
+    assert highest_lead(world, lambda _, turn: bayes.posterior([]).nll(turn), tasks=600) < LIMIT
 
 
+@pytest.mark.parametrize("world", [EN, TRAVEL])
 @pytest.mark.parametrize("capability", [None, 0, 1, 2])
-def test_red_when_the_query_turn_is_among_the_support(capability):
-    bayes = BayesReference(EN)
-    assert highest_lead(EN, lambda support, turn: bayes.posterior([*support, turn]).nll(turn), tasks=600,
+def test_red_when_the_query_turn_is_among_the_support(world, capability):
+    bayes = BayesReference(world)
+    assert highest_lead(world, lambda support, turn: bayes.posterior([*support, turn]).nll(turn), tasks=600,
                         capability=capability) >= LIMIT
 
 
@@ -206,7 +255,8 @@ def test_sixteen_turns_are_worth_two_nats_and_in_the_state_one_point_two():
     assert min(drop) > 0.1
 
 
-@pytest.mark.parametrize("world", [EN, ZH, EN.with_knobs(word_noise=0.2), BRUTE, THREE])
+@pytest.mark.parametrize("world", [EN, ZH, TRAVEL, EN.with_knobs(word_noise=0.2), BRUTE, THREE,
+                                   TRAVEL.with_knobs(correct=0.6, word_noise=0.2)])
 def test_more_support_never_hurts_on_average(world):
     bayes, means = BayesReference(world), []
     for shots in (0, 2, 8, 32):

@@ -16,12 +16,13 @@ from metadialog_lite.world import ACTS, BayesReference, load_world
 
 HERE = Path(__file__).parent / "worlds"
 BRUTE, THREE = (load_world(HERE / f"{name}.yaml") for name in ("brute", "brute_three"))
-EN, ZH = load_world("restaurants.en"), load_world("restaurants.zh")
+EN, ZH, TRAVEL = load_world("restaurants.en"), load_world("restaurants.zh"), load_world("travel.en")
 
 worlds = st.builds(
     lambda world, noise, volunteer, greet, thank, style: world.with_knobs(
         word_noise=noise, volunteer=volunteer, greet=greet, thank=thank, style=style),
-    st.sampled_from([EN, ZH, BRUTE, THREE]), st.sampled_from([0.0, 0.01, 0.1, 0.5]),
+    st.sampled_from([EN, ZH, BRUTE, THREE, TRAVEL, TRAVEL.with_knobs(correct=0.9), BRUTE.with_knobs(correct=0.6)]),
+    st.sampled_from([0.0, 0.01, 0.1, 0.5]),
     st.sampled_from([0.0, 0.22, 0.95]), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0.0, 0.3, 1.0]),
     st.sampled_from([0.05, 0.3, 3.0]))
 
@@ -39,8 +40,15 @@ def test_probabilities_sum_to_one_and_losses_are_finite(world, index, shots):
         ranges = [range(len(world.values[s])) for s, _, _ in m.mentions]
         states = [tuple((s, w, v) for (s, w, _), v in zip(m.mentions, choice, strict=True))
                   for choice in product(*ranges)]
+        given = 1 if m.correction is None else posterior._corrected(m.correction)[m.correction.value]
         assert sum(math.exp(-posterior.nll(turn._replace(meaning=m._replace(mentions=x)))[0])
-                   for x in states) == pytest.approx(1)
+                   for x in states) == pytest.approx(given)
+        if (fix := m.correction) is not None:
+            assert posterior._corrected(fix)[fix.old] == 0
+            others = [m._replace(correction=fix._replace(value=v)) for v in range(len(world.values[fix.slot]))]
+            assert sum(posterior._corrected(fix)) == pytest.approx(1)
+            assert sum(math.exp(nll[0] - posterior.nll(turn._replace(meaning=x))[0])
+                       for x in others) == pytest.approx(1 / posterior._corrected(fix)[fix.value])
         if m.asked >= 0:
             missing = [s for s in range(len(world.slots)) if not m.after >> s & 1]
             assert sum(math.exp(-posterior.nll(turn._replace(
@@ -62,18 +70,20 @@ def test_predict_reads_only_the_prompt(world, index, shots):
         forged = turn._replace(
             state=("?",) * len(turn.state), act=("?",), response=other.query(1)[0].response,
             meaning=m._replace(mentions=tuple((s, w, 0) for s, w, _ in m.mentions),
+                               correction=m.correction and m.correction._replace(value=0),
                                asked=missing[-1] if m.asked >= 0 else -1, template=0))
         assert posterior.predict(forged) == prediction
         # the kind of turn, the act and the filled slots that it reads are a function of the prompt
         assert (m.kind, m.before, m.after) == read(world.spec, turn)[:2] + (read(world.spec, turn)[3],)
-        assert ACTS[m.act] == {0: "greet", 1: "request" if missing else "confirm", 2: "offer", 3: "bye"}[m.kind]
+        assert ACTS[m.act] == {0: "greet", 1: "request" if missing else "confirm", 2: "offer", 3: "bye",
+                                4: "confirm"}[m.kind]
         state, act, response = prediction
         assert len(state) == len(world.slots)
         assert act[0] == turn.act[0]
         assert set(state) | set(act) | set(response) <= set(world.tokens)
 
 
-@pytest.mark.parametrize("world", [EN, ZH])
+@pytest.mark.parametrize("world", [EN, ZH, TRAVEL.with_knobs(correct=0.8)])
 def test_predictions_are_the_most_probable(world):
     bayes = BayesReference(world)
     for index in range(60):
@@ -83,7 +93,9 @@ def test_predictions_are_the_most_probable(world):
             m = turn.meaning
             state, act, _ = posterior.predict(turn)
             values = tuple((s, w, world.values[s].index(state[s])) for s, w, _ in m.mentions)
-            best = posterior.nll(turn._replace(meaning=m._replace(mentions=values)))[0]
+            fix = m.correction and m.correction._replace(
+                value=world.values[m.correction.slot].index(state[m.correction.slot]))
+            best = posterior.nll(turn._replace(meaning=m._replace(mentions=values, correction=fix)))[0]
             assert best <= posterior.nll(turn)[0] + 1e-12
             if m.asked >= 0:
                 asked = m._replace(asked=world.slots.index(act[1]))

@@ -16,12 +16,16 @@ from read_turn import read, templates_of, user_kinds
 
 from metadialog_lite.turns import CAPABILITIES, EMPTY, Task, TaskSource, Turn
 from metadialog_lite.world import ACTS, World, load_world
+from metadialog_lite.world.dialogues import CORRECT
 
 HERE = Path(__file__).parent / "worlds"
-EN, ZH = load_world("restaurants.en"), load_world("restaurants.zh")
+EN, ZH, TRAVEL, CLINIC = map(load_world, ("restaurants.en", "restaurants.zh", "travel.en", "clinic.en"))
 SMALL = [load_world(HERE / f"{name}.yaml") for name in ("brute", "brute_three", "brute_five", "instructor_40_lines")]
 NOISY = EN.with_knobs(word_noise=0.3)
-WORLDS = [EN, ZH, NOISY, EN.with_knobs(volunteer=0.0, greet=1.0, thank=1.0), EN.with_knobs(volunteer=0.95), *SMALL]
+CORRECTING = [TRAVEL.with_knobs(correct=0.7), TRAVEL.with_knobs(correct=1.0, word_noise=0.3),
+              SMALL[0].with_knobs(correct=0.8)]
+WORLDS = [EN, ZH, TRAVEL, CLINIC, NOISY, *CORRECTING, *SMALL, EN.with_knobs(volunteer=0.0, greet=1.0, thank=1.0),
+          EN.with_knobs(volunteer=0.95)]
 tasks = st.builds(lambda world, split, seed, index: world.task(split, seed, index), st.sampled_from(WORLDS),
                   st.sampled_from(["train", "valid", "test"]), st.integers(0, 10**9), st.integers(0, 10**9))
 
@@ -68,7 +72,7 @@ def test_what_is_rendered_reads_back_as_what_was_meant(task):
     for turn in (*task.support(12), *task.query(6)):
         assert len(user_kinds(world.spec, turn)) == 1
         assert len(templates_of(world.spec, turn)) == 1
-        assert tuple(turn.meaning) == read(world.spec, turn)
+        assert tuple(turn.meaning) == (*read(world.spec, turn), world.name)
 
 
 @settings(max_examples=80, deadline=None)
@@ -79,7 +83,9 @@ def test_dialogues_follow_the_plan(task):
         acts = [turn.act[0] for turn in dialogue]
         middle = acts[acts[0] == "greet":len(acts) - (acts[-1] == "bye")]
         assert middle[-2:] == ["confirm", "offer"]
-        assert set(middle[:-2]) <= {"request"}
+        again = middle[-3:-2] == ["confirm"]
+        assert set(middle[:-2 - again]) <= {"request"}
+        assert again == any(turn.meaning.kind == CORRECT for turn in dialogue)
         assert dialogue[0].previous_state == (EMPTY,) * len(world.slots)
         for earlier, later in pairwise(dialogue):
             assert later.previous_state == earlier.state
@@ -87,6 +93,9 @@ def test_dialogues_follow_the_plan(task):
                 asked = world.slots.index(earlier.act[1])
                 assert later.meaning.mentions[0][0] == asked
                 assert earlier.state[asked] == EMPTY
+            changed = [i for i, (a, b) in enumerate(zip(later.previous_state, later.state, strict=True))
+                       if EMPTY != a != b]  # only a correction changes a slot that is filled
+            assert changed == ([later.meaning.correction.slot] if later.meaning.correction else [])
         for turn in dialogue:
             if turn.act[0] == "request":
                 assert turn.act[1] == next(s for s in task.order if turn.state[world.slots.index(s)] == EMPTY)
@@ -95,6 +104,9 @@ def test_dialogues_follow_the_plan(task):
                 assert wanted == world.values[slot][value]
                 if not world.spec.knobs.word_noise:
                     assert task.lexicon[world.slots[slot]][heard] == wanted
+            if (fix := turn.meaning.correction) and not world.spec.knobs.word_noise:
+                assert task.meaning_of[fix.slot][fix.word] == fix.value != fix.old
+                assert fix.old_word == -1 or task.meaning_of[fix.slot][fix.old_word] == fix.old
 
 
 @settings(max_examples=60, deadline=None)
@@ -189,6 +201,37 @@ def test_latents_and_knobs_have_the_stated_frequencies():
     assert near(greeted, count, 0.05)
     assert near(thanked, count, 0.2)
     assert near(misheard, heard, 0.3)
+
+
+def test_corrections_have_the_stated_frequencies():
+    """3,000 tasks; five standard deviations of room each."""
+    world, count = TRAVEL.with_knobs(correct=0.3, volunteer=0.0, word_noise=0.2), 3000
+    inline, alone, slots, shifts, named, old_misheard, new_misheard = 0, 0, Counter(), Counter(), 0, 0, 0
+    for index in range(count):
+        task = world.task("train", 2, index)
+        (dialogue,) = task.dialogues(1)
+        second = dialogue[1 + (dialogue[0].act == ("greet",))]
+        inline += second.meaning.correction is not None
+        alone += any(turn.meaning.kind == CORRECT for turn in dialogue)
+        fixes = [turn.meaning.correction for turn in dialogue if turn.meaning.kind == CORRECT]
+        for slot, old_word, old, word, value in fixes:
+            slots[slot] += 1
+            shifts[(value - old) % 5] += 1
+            named += old_word >= 0
+            new_misheard += task.meaning_of[slot][word] != value
+            old_misheard += old_word >= 0 and task.meaning_of[slot][old_word] != old
+
+    def near(hits: int, of: int, p: float) -> bool:
+        return abs(hits - of * p) < 5 * (of * p * (1 - p)) ** 0.5
+
+    assert near(inline, count, 0.3)
+    assert near(alone, count, 0.3)
+    assert all(near(n, alone, 1 / 4) for n in slots.values())
+    assert set(shifts) == {1, 2, 3, 4}
+    assert all(near(n, alone, 1 / 4) for n in shifts.values())
+    assert near(named, alone, 2 / 3)
+    assert near(new_misheard, alone, 0.2)
+    assert near(old_misheard, named, 0.2)
 
 
 def test_a_query_turn_is_a_uniformly_chosen_turn_of_a_new_dialogue():

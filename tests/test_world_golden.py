@@ -86,6 +86,88 @@ GOLDEN = {
             "- - - - | 您好，想订位，家庭那种价钱 | - - 偏贵 - | request meal | 那么用餐时段有要求吗？",
         ],
     ]),
+    "travel.en": ((
+        {"salty": "island", "quiet": "city", "lively": "beach", "windy": "lake", "golden": "mountains"},
+        ("season", "transport", "lodging", "destination"),
+        {"name": "hugo", "home": "bergen", "hobby": "salsa"},
+    ), [
+        [
+            "- - - - | hello, travel desk? | - - - - | greet | welcome to the travel desk, hugo here.",
+            "- - - - | we are planning a trip: a fancy bed and travelling like a dolphin | - car hotel - | "
+            "request season | what time of year do you have in mind?",
+            "- car hotel - | maybe at snowfall time | - car hotel spring | request destination | "
+            "please tell me the kind of place.",
+            "- car hotel spring | i would say a golden place | mountains car hotel spring | confirm | "
+            "spring, mountains, car, hotel: shall i book?",
+            "mountains car hotel spring | perfect | mountains car hotel spring | offer | "
+            "hugo has booked the hotel for you.",
+        ],
+        [
+            "- - - - | hi, our next trip: as fast as a swallow and somewhere windy | lake train - - | "
+            "request season | please tell me the time of year.",
+            "lake train - - | maybe at harvest time | lake train - summer | request lodging | "
+            "what place to sleep do you have in mind?",
+            "lake train - summer | simple rooms | lake train villa summer | confirm | "
+            "summer, lake, train, villa: shall i book?",
+            "lake train villa summer | correct | lake train villa summer | offer | "
+            "i found a villa that belongs to my cousin from bergen.",
+        ],
+        [
+            "- - - - | we are planning a trip: during the carnival and travelling like a cheetah | "
+            "- ferry - january | request lodging | any wishes for the place to sleep?",
+            "- ferry - january | maybe airy rooms | - ferry campsite january | request destination | "
+            "please tell me the kind of place.",
+            "- ferry campsite january | i would say somewhere windy | lake ferry campsite january | confirm | "
+            "to sum up: ferry to the lake, campsite, january.",
+        ],
+        [
+            "- plane hostel autumn | "
+            "sorry, not travelling like a camel but travelling like a swallow. hmm, a salty place | "
+            "island train hostel autumn | confirm | to sum up: train to the island, hostel, autumn.",
+            "- - - january | maybe travelling like a swallow and somewhere lively | beach train - january | "
+            "request lodging | hugo still needs your place to sleep.",
+        ],
+    ]),
+    "clinic.en": ((
+        {"scratchy": "fever", "pounding": "headache", "burning": "rash", "prickly": "cough", "stubborn": "backache"},
+        ("complaint", "day", "staff", "time"),
+        {"name": "samir", "home": "bath", "hobby": "swimming"},
+    ), [
+        [
+            "- - - - | please help me, when it is time for porridge and a stubborn feeling | backache - - midday | "
+            "request day | what is the day of the week, please?",
+            "backache - - midday | on laundry day and somebody strict | backache therapist monday midday | confirm | "
+            "monday, midday, therapist, backache: all correct?",
+            "backache therapist monday midday | right | backache therapist monday midday | offer | "
+            "the therapist expects you on monday.",
+        ],
+        [
+            "- - - - | good afternoon | - - - - | greet | good day, this is the practice, samir speaking.",
+            "- - - - | please help me, on the day of laundry and at siesta hour | - - monday night | "
+            "request complaint | what is the kind of complaint, please?",
+            "- - monday night | this burning trouble | rash - monday night | request staff | "
+            "i only need the kind of specialist now.",
+            "rash - monday night | somebody famous | rash nurse monday night | confirm | "
+            "so the nurse sees you on monday night about the rash?",
+            "rash nurse monday night | that is correct | rash nurse monday night | offer | "
+            "the nurse expects you on monday.",
+        ],
+        [
+            "- - - - | please help me, the cheerful one and on the day of shopping | - surgeon tuesday - | "
+            "request complaint | what is the kind of complaint, please?",
+            "- surgeon tuesday - | oh, a stubborn feeling | backache surgeon tuesday - | request time | "
+            "what is the time of day, please?",
+            "backache surgeon tuesday - | if possible when it is time for homework | "
+            "backache surgeon tuesday evening | confirm | "
+            "so the surgeon sees you on tuesday evening about the backache?",
+        ],
+        [
+            "headache - friday afternoon | if possible somebody strict | headache therapist friday afternoon | "
+            "confirm | you see our therapist about the headache, afternoon, friday, yes?",
+            "cough dentist thursday - | oh, at siesta hour | cough dentist thursday night | confirm | "
+            "so the dentist sees you on thursday night about the cough?",
+        ],
+    ]),
 }
 
 
@@ -95,6 +177,6 @@ def test_golden_dialogues(name):
     world = load_world(name)
     task = world.task("train", 0, 0)
     latents, parts = GOLDEN[world.name]
-    assert (task.lexicon["food"], task.order, task.persona) == latents
+    assert (next(iter(task.lexicon.values())), task.order, task.persona) == latents
     found = [*task.dialogues(2), task.support(3), task.query(2)]
     assert [[shown(world, turn) for turn in part] for part in found] == parts

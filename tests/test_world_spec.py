@@ -123,6 +123,14 @@ WRONG = [  # what is changed, and what the message must say
     (put("system", "bye", 1, "goodbye from ruth ."),
      ["system.bye.2: 'goodbye from {name} .' can't be told apart from 'goodbye from ruth .'"]),
     (put("system", "bye", 1, "goodbye from {name} ."), ["can't be told apart from"]),
+    (put("knobs", "correct", 0.2), ["user.correct: missing with knobs.correct 0.2; give sentences such as"]),
+    (put("user", "correct", ["no , not {old}"]), ["user.correct.0: got 'no , not {old}': {new} must stand in it once"]),
+    (put("user", "correct", ["{new} {old} {old}"]), ["{new} must stand in it once, {old} at most once"]),
+    (put("user", "correct", ["not {old} but {neww}"]), ["user.correct.0: got '{neww}'", "did you mean {new}?"]),
+    (put("user", "correct", ["{new} , nothing dusty"]), ["user.correct: '{new} , nothing dusty' contains 'dusty'"]),
+    (put("user", "correct", ["not {old} but {new}", "not {new} but {old} please"]),
+     ["user.correct.1: 'not {new} but {old} please' can be taken for 'not {old} but {new}' with old and new"]),
+    (put("user", "correct", ["not {old} but {new}", "rather {new} than {old}", "not {new}"]), None),
     (put("slots", "class", {"ask": "x", "values": ["a", "b"], "words": ["aa", "bb"], "say": ["{word}"]}), None),
     (put("slots", "ask", {"ask": "x", "values": ["a", "b"], "words": ["aa", "bb"], "say": ["{word}"]}),
      ["slots.ask: a slot needs a plain name"]),
@@ -247,6 +255,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     ({"noise": 0.1}, "knob noise: unknown field; did you mean 'word_noise'?"),
     ({"word_noise": 0.51}, "knob word_noise: got 0.51: should be less than or equal to 0.5"),
     ({"style": 0}, "knob style: got 0: should be greater than or equal to 0.05"),
+    ({"correct": 0.1}, "user.correct: missing with knobs.correct 0.1"),
     ({"volunteer": "lots"}, "knob volunteer: got 'lots': should be a valid number"),
 ])
 def test_with_knobs_says_which_knob(knobs, part):

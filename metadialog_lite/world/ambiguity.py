@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import combinations
 
 from metadialog_lite.turns import EMPTY
 from metadialog_lite.world.spec import ACTS, MOST_VALUES_WITH_NOISE, WorldSpec
@@ -24,7 +25,8 @@ def placeholder(token: str) -> str | None:
 
 def faults(spec: WorldSpec) -> list[str]:
     """Everything that makes ``spec`` unusable, one line each: field, value, what would be right."""
-    return [*_slot_faults(spec), *_text_faults(spec), *_word_faults(spec), *_user_faults(spec), *_template_faults(spec)]
+    return [*_slot_faults(spec), *_text_faults(spec), *_word_faults(spec), *_user_faults(spec),
+            *_correction_faults(spec), *_template_faults(spec)]
 
 
 def _slot_faults(spec: WorldSpec) -> Iterable[str]:
@@ -69,6 +71,10 @@ def _text_faults(spec: WorldSpec) -> Iterable[str]:
     for field in ("greet", "open", "answer", "affirm", "thank", "join"):
         for number, text in enumerate(getattr(spec.user, field)):
             yield from _sentence_faults(f"user.{field}.{number}", text, set(), may_be_empty=field in ("answer", "join"))
+    for number, text in enumerate(spec.user.correct):
+        yield from _sentence_faults(f"user.correct.{number}", text, {"old", "new"})
+        if text.split().count("{new}") != 1 or text.split().count("{old}") > 1:
+            yield f"user.correct.{number}: got {text!r}: {{new}} must stand in it once, {{old}} at most once"
     for name, slot in spec.slots.items():
         yield from _sentence_faults(f"slots.{name}.ask", slot.ask, set())
         for number, text in enumerate(slot.say):
@@ -99,7 +105,7 @@ def _word_faults(spec: WorldSpec) -> Iterable[str]:
             if word in owner:
                 yield f"slots.{name}.words: {word!r} is also a word of slot '{owner[word]}'; each word needs one slot"
             owner[word] = name
-    texts = [(f"user.{field}", text) for field in ("greet", "open", "answer", "affirm", "thank", "join")
+    texts = [(f"user.{field}", text) for field in ("greet", "open", "answer", "affirm", "thank", "join", "correct")
              for text in getattr(spec.user, field)]
     texts += [(f"slots.{name}.say", text) for name, slot in spec.slots.items() for text in slot.say]
     for field, text in texts:
@@ -115,6 +121,31 @@ def _user_faults(spec: WorldSpec) -> Iterable[str]:
         for text in getattr(spec.user, field):
             if owner.setdefault(" ".join(text.split()), field) != field:
                 yield f"user.{field}: {text!r} is also in user.{owner[text]}; each sentence needs one meaning"
+
+
+def _correction_faults(spec: WorldSpec) -> Iterable[str]:
+    """Which of two words is the old one must be plain.
+
+    The words show the slot, and a word of a slot that is filled already shows that it is being corrected. So only
+    a sentence with {old} before {new} and one with {new} before {old} could be confused: when, up to the end of the
+    shorter one, they have the same words (what follows may be an answer), with any phrase of any slot put in.
+    """
+    if spec.knobs.correct and not spec.user.correct:
+        yield (f"user.correct: missing with knobs.correct {spec.knobs.correct:g}; "
+               "give sentences such as \"sorry , not {old} but {new}\"")
+    sentences = [(i, text.split()) for i, text in enumerate(spec.user.correct) if "{old}" in text.split()]
+    ordered = [(i, tokens, tokens.index("{old}") < tokens.index("{new}")) for i, tokens in sentences
+               if "{new}" in tokens]
+    for (i, one, old_first), (j, other, other_first) in combinations(ordered, 2):
+        if old_first != other_first and any(
+                all(a == b for a, b in zip(_filled(one, p), _filled(other, q), strict=False))
+                for slot in spec.slots.values() for p in slot.say for q in slot.say):
+            yield (f"user.correct.{j}: {spec.user.correct[j]!r} can be taken for {spec.user.correct[i]!r} with old and "
+                   "new exchanged; begin one of them with another word")
+
+
+def _filled(sentence: list[str], phrase: str) -> list[str]:
+    return [t for token in sentence for t in (phrase.split() if token in ("{old}", "{new}") else [token])]
 
 
 def _template_faults(spec: WorldSpec) -> Iterable[str]:

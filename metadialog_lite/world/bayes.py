@@ -16,14 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import permutations
+from itertools import permutations, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metadialog_lite.turns import Turn
-from metadialog_lite.world.generate import Meaning, World
-from metadialog_lite.world.spec import ACTS
+from metadialog_lite.world.dialogues import Correction, Meaning
+from metadialog_lite.world.generate import World
+from metadialog_lite.world.plans import inverse_lengths, reach, rounds
+from metadialog_lite.world.spec import ACTS, WorldError
 
 _REQUEST = ACTS.index("request")
 Floats = NDArray[np.float64]
@@ -34,10 +36,24 @@ class BayesReference:
 
     Args:
         world: the world whose generative process is inverted. Its knobs are taken as known.
+        prior: a world that differs from ``world`` in its knobs alone: what is believed in its stead. The reference then
+            reads turns of ``world`` as if they were of ``prior``, which is no longer optimal (see ``shift.py``).
+
+    Of several worlds (``Worlds``) the reference of each turn's own world is used; its words show which one that is.
+
+    Raises:
+        WorldError: when ``prior`` is another world in more than its knobs: its reference is undefined then.
     """
 
-    def __init__(self, world: World):
-        self.world = world
+    def __init__(self, world: World, prior: World | None = None):
+        if prior is not None and (field := not_the_same(world, prior)):
+            raise WorldError(f"the prior of '{prior.name}' is undefined for turns of '{world.name}': these worlds "
+                             f"differ in {field}")
+        self.members = {} if world.members == (world,) else {
+            m.name: BayesReference(m, p) for m, p in zip(world.members, (prior or world).members, strict=True)}
+        self.world = world = prior or world
+        if self.members:
+            return
         slots = range(len(world.slots))
         self.orders = list(permutations(slots))
         self._masks = {  # (filled, asked) -> bit mask of the orders that ask for ``asked`` then
@@ -46,14 +62,24 @@ class BayesReference:
             for filled in range(world.full) for s in slots if not filled >> s & 1
         }
         self.every_order = (1 << len(self.orders)) - 1
-        self._reach = [_reach(order, world) for order in self.orders]
+        self._reach = [reach(order, world) for order in self.orders]
+        self._inverse_length = inverse_lengths(world)
         self.asked = lru_cache(maxsize=65536)(self._asked)
         self.facts_at = lru_cache(maxsize=None)(self._facts_at)
         self.word_posterior = lru_cache(maxsize=65536)(self._word_posterior)
 
     def posterior(self, support: Sequence[Turn]) -> Posterior:
         """What the support turns (whole turns, in order, from a dialogue's start) say about the latents."""
-        return Posterior(self, support)
+        if not self.members:
+            return Posterior(self, support)
+        return self.member(support[0]).posterior(support) if support else _UnknownWorld(self, support)
+
+    def member(self, turn: Turn) -> BayesReference:
+        """Of several worlds the reference of the one that a turn is from. Raises ValueError for a foreign turn."""
+        name = _meaning(turn).world
+        if name not in self.members:
+            raise ValueError(f"a turn of world '{name}': this reference knows {', '.join(self.members)}")
+        return self.members[name]
 
     def _facts_at(self, act: int, template: int, asked: int) -> tuple[tuple[str, int], ...]:
         """The persona facts that a template shows, each with the position of its word in the response."""
@@ -87,18 +113,10 @@ class BayesReference:
         """
         if before and next(s for s in order if not before >> s & 1) != first:
             return 0.0
-        knobs, n = self.world.spec.knobs, len(order)
-        remaining = _rounds(n - after.bit_count(), knobs.volunteer)
-        weight = 0.0
-        for earlier, p_earlier in self._reach[i].get(before, {}).items():
-            for later, p_later in enumerate(remaining):
-                inverse_length = sum(
-                    p_greet * p_thank / (earlier + 1 + later + 1 + greet + thank)
-                    for greet, p_greet in ((0, 1 - knobs.greet), (1, knobs.greet))
-                    for thank, p_thank in ((0, 1 - knobs.thank), (1, knobs.thank))
-                )
-                weight += p_earlier * p_later * inverse_length
-        return weight
+        remaining = rounds(len(order) - after.bit_count(), self.world.spec.knobs.volunteer)
+        return sum(p_earlier * p_later * self._inverse_length[earlier + 1 + later]
+                   for earlier, p_earlier in self._reach[i].get(before, {}).items()
+                   for later, p_later in enumerate(remaining))
 
     def _word_posterior(self, counts: tuple[tuple[int, ...], ...]) -> Floats:
         """p(word w means value v | counts[w][v] = how often w was heard for v), under word noise ε > 0.
@@ -134,6 +152,10 @@ class Posterior:
         m = _meaning(turn)
         for slot, word, value in m.mentions:
             self.counts[slot][word][value] += 1
+        if (fix := m.correction) is not None:
+            self.counts[fix.slot][fix.word][fix.value] += 1
+            if fix.old_word >= 0:
+                self.counts[fix.slot][fix.old_word][fix.old] += 1
         if m.asked >= 0:
             self.alive &= self.reference._masks[m.after, m.asked]
         self.used[m.act][m.template] += 1
@@ -147,6 +169,8 @@ class Posterior:
         """
         m = _meaning(turn)
         state = sum((_minus_log(self._value(slot, word)[value]) for slot, word, value in m.mentions), 0.0)
+        if m.correction is not None:
+            state += _minus_log(self._corrected(m.correction)[m.correction.value])
         act = 0.0
         if m.asked >= 0:
             act = _minus_log(self._asked(m).get(m.asked, 0.0))
@@ -164,6 +188,8 @@ class Posterior:
         state = list(turn.previous_state)
         for slot, word, _ in m.mentions:
             state[slot] = world.values[slot][int(np.argmax(self._value(slot, word)))]
+        if (fix := m.correction) is not None:
+            state[fix.slot] = world.values[fix.slot][int(np.argmax(self._corrected(fix)))]
         act, asked = m.act, -1  # what the user did and which slots are filled decide the act …
         if act == _REQUEST:  # … except for the slot that is asked for
             chances = self._asked(m)
@@ -186,7 +212,25 @@ class Posterior:
 
     def _value(self, slot: int, word: int) -> Sequence[float]:
         """p(intended value | heard word) for every value of the slot."""
-        counts = self.counts[slot]
+        return self._given(self.counts[slot], word)
+
+    def _corrected(self, fix: Correction) -> Sequence[float]:
+        """p(new value | what is heard in a correction, old value). EQ-BAYES-3.
+
+        The prompt shows the old value. The new one is another one, uniformly; and where the old value's word
+        is named, the prompt says as much about its meaning as a support turn does.
+        """
+        counts = self.counts[fix.slot]
+        if fix.old_word >= 0:
+            counts = [list(row) for row in counts]
+            counts[fix.old_word][fix.old] += 1
+        chances = list(self._given(counts, fix.word))
+        chances[fix.old] = 0.0
+        total = sum(chances)
+        return [p / total for p in chances] if total else chances
+
+    def _given(self, counts: Sequence[Sequence[int]], word: int) -> Sequence[float]:
+        """p(intended value | heard word, how often each word was heard for each value)."""
         if self.reference.world.spec.knobs.word_noise > 0:
             row: Sequence[float] = self.reference.word_posterior(tuple(map(tuple, counts)))[word].tolist()
             return row
@@ -200,6 +244,37 @@ class Posterior:
         concentration, used = self.reference.world.spec.knobs.style, self.used[act]
         total = concentration * len(used) + sum(used)
         return [(concentration + n) / total for n in used]
+
+
+class _UnknownWorld(Posterior):
+    """Before the first support turn of a task that may be of several worlds: the prompt shows which one it is."""
+
+    def __init__(self, reference: BayesReference, support: Sequence[Turn]):
+        self.reference = reference
+        self.priors = {member: member.posterior(support) for member in reference.members.values()}
+
+    def _of(self, turn: Turn) -> Posterior:
+        return self.priors[self.reference.member(turn)]
+
+    def nll(self, turn: Turn) -> tuple[float, float, float]:
+        return self._of(turn).nll(turn)
+
+    def predict(self, turn: Turn) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        return self._of(turn).predict(turn)
+
+    def lexicon(self) -> dict[str, dict[str, dict[str, float]]]:
+        return {slot: words for prior in self.priors.values() for slot, words in prior.lexicon().items()}
+
+
+def not_the_same(world: World, prior: World) -> str:
+    """The first field of the spec, knobs aside, in which two worlds differ; empty when there is none."""
+    for a, b in zip_longest(world.members, prior.members):
+        if a is None or b is None:
+            return "their number"
+        for field in ("slots", "user", "system", "persona", "language"):
+            if getattr(a.spec, field) != getattr(b.spec, field):
+                return field
+    return ""
 
 
 def _meaning(turn: Turn) -> Meaning:
@@ -216,38 +291,3 @@ def _minus_log(p: float) -> float:
 def _lexicons(size: int) -> NDArray[np.intp]:
     """All permutations of ``size`` values, [size!, size]: row π gives word w the value π[w]."""
     return np.array(list(permutations(range(size))), dtype=np.intp)
-
-
-def _subsets(items: Sequence[int], rate: float) -> list[tuple[int, float]]:
-    """Bit masks of all subsets with their probability when each item is in with probability ``rate``."""
-    found = [(0, 1.0)]
-    for item in items:
-        found = [(m | 1 << item, p * rate) for m, p in found] + [(m, p * (1 - rate)) for m, p in found]
-    return [(m, p) for m, p in found if p > 0]
-
-
-def _reach(order: tuple[int, ...], world: World) -> dict[int, dict[int, float]]:
-    """Filled slots → number of inform turns → probability that a dialogue passes through there, given the order."""
-    reach: dict[int, dict[int, float]] = {0: {0: 1.0}}
-    for filled in range(world.full):  # a superset is a larger number, so this order is topological
-        missing = [s for s in order if not filled >> s & 1]
-        firsts = missing[:1] if filled else missing
-        for turns, p in list(reach.get(filled, {}).items()):
-            for first in firsts:
-                for more, q in _subsets([s for s in missing if s != first], world.spec.knobs.volunteer):
-                    row = reach.setdefault(filled | 1 << first | more, {})
-                    row[turns + 1] = row.get(turns + 1, 0.0) + p * q / len(firsts)
-    return reach
-
-
-def _rounds(missing: int, rate: float) -> list[float]:
-    """p(exactly r more inform turns) for r = 0, 1, …, when ``missing`` slots are still empty."""
-    if missing == 0:
-        return [1.0]
-    result = [0.0] * (missing + 1)
-    for mask, p in _subsets(range(missing - 1), rate):
-        for r, q in enumerate(_rounds(missing - 1 - mask.bit_count(), rate)):
-            result[r + 1] += p * q
-    return result
-
-

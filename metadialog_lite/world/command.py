@@ -12,7 +12,9 @@ from rich.table import Table
 
 from metadialog_lite.turns import CAPABILITIES, Turn
 from metadialog_lite.world.bayes import BayesReference
-from metadialog_lite.world.generate import World, WorldTask, load_world
+from metadialog_lite.world.dialogues import WorldTask
+from metadialog_lite.world.generate import World
+from metadialog_lite.world.load import load_world
 from metadialog_lite.world.spec import ACTS, WorldError
 
 world_app = typer.Typer(help="Check a toy world, or print dialogues of it.", no_args_is_help=True,

@@ -29,6 +29,7 @@ class Knobs(_Strict):
 
     volunteer: float = Field(0.3, ge=0, le=0.95, description="each slot not asked for is told anyway")
     word_noise: float = Field(0.0, ge=0, le=0.5, description="the heard value word is another word of the slot")
+    correct: float = Field(0.0, ge=0, le=1, description="a user turn takes back what was said about a slot")
     greet: float = Field(0.1, ge=0, le=1, description="a dialogue opens with a greeting turn")
     thank: float = Field(0.3, ge=0, le=1, description="a dialogue closes with a thank-you turn")
     style: float = Field(0.3, ge=0.05, le=100, description="Dirichlet concentration of the template habits")
@@ -51,6 +52,7 @@ class UserSide(_Strict):
     answer: tuple[str, ...] = Field(min_length=1)
     affirm: tuple[str, ...] = Field(min_length=1)
     thank: tuple[str, ...] = Field(min_length=1)
+    correct: tuple[str, ...] = Field((), description="with {new}, and perhaps {old}, for a phrase of the slot")
     join: tuple[str, str] = Field((",", "and"), description="between phrases, and before the last")
 
 
