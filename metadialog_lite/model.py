@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metadialog_lite.episodes import STATE, SYS, TurnBatch
-from metadialog_lite.memory import ENTER, EXIT, has_memory, recall
+from metadialog_lite.memory import has_memory, recall
 
 Theta = dict[str, Tensor]
 
@@ -156,8 +156,8 @@ class DialogueModel(nn.Module):
 
     def speak(self, theta: Theta, rows: Tensor) -> Tensor:
         """The output layer: rows [..., rows, width] -> logits [..., rows, vocabulary]."""
-        if has_memory(theta, EXIT):
-            rows = rows + recall(theta, EXIT, rows)
+        if has_memory(theta):
+            rows = rows + recall(theta, rows)
         x = _norm(rows)
         x = x * theta["norm_weight"].unsqueeze(-2) + theta["norm_bias"].unsqueeze(-2)
         words = theta.get("output_embedding", theta["embedding"])  # tied, unless the head has been untied
@@ -209,8 +209,6 @@ class DialogueModel(nn.Module):
         part, place = (at.flatten(-2) for at in _places(tokens))
         asked = (where + torch.arange(0, turns * length, length, device=tokens.device).unsqueeze(-1)).flatten(-2)
         x = _rows(theta["embedding"], tokens.flatten(-2)) if words is None else words
-        if has_memory(theta, ENTER):
-            x = x + recall(theta, ENTER, x)
         x = x + _rows(theta["position"], place)
         x = x + _rows(theta["part"], part)
         future = self.future[:length, :length] if mask is None else mask

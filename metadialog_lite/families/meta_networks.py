@@ -21,9 +21,12 @@ from metadialog_lite.episodes import PAD, TurnBatch, Vocabulary
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
 from metadialog_lite.families.emission import emit, make_emission, matrix, part_of
 from metadialog_lite.families.set_encoder import make_encoder, read_rows, read_set
-from metadialog_lite.memory import ENTER, EXIT
+from metadialog_lite.memory import recall
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
+
+#: The two memories of phi: of how words were used, and of what came after which state.
+WORDS, STATES = "words", "states"
 
 
 class OnePass(Learner):
@@ -39,12 +42,15 @@ class OnePass(Learner):
 class InContext(OnePass):
     """The support as context: EQ-CTX-1, theta = (theta_0, {(key_i, value_i)}) over the support positions i.
 
-    A model that has support and query in one context looks back from each query position at the support. It does so in
-    two places (EQ-MEM-1): where a word comes in ("how was this word used before?": keys are word embeddings, values
-    what a reader of the whole support turn makes of that word), and before it speaks ("what came next, when the support
-    was in a state like mine?": keys are hidden states h_i, values the words y_i that followed). Positions across
-    turns are not seen, so the order of the support turns does not matter. Compare the continuous cache of Grave et
-    al. 2017 (arXiv 1612.04426) and the memory of Santoro et al. 2016 (arXiv 1605.06065).
+    A model that has support and query in one context looks back at the support. It does so in two places (EQ-MEM-1):
+
+    - each word looks where it was used before: keys are word embeddings, values what a reader of the whole support turn
+      makes of the word there. The answer depends on the word alone, so it is added to the word's embedding once;
+    - before it speaks, the model asks what came next when the support was in a state like its own: keys are hidden
+      states h_i, values the words y_i that followed. These entries stay in theta as its memory.
+
+    Positions across turns are not seen, so the order of the support turns does not matter. Compare the continuous
+    cache of Grave et al. 2017 (arXiv 1612.04426) and the memory of Santoro et al. 2016 (arXiv 1605.06065).
 
     heads, size   of the memories
     """
@@ -56,15 +62,16 @@ class InContext(OnePass):
         self.heads, self.size = heads, size
         width, inner = model.config.width, heads * size
         random = torch.Generator().manual_seed(model.seed + 1)
-        self.memory = nn.ParameterDict()
-        for memory in (ENTER, EXIT):
-            key = matrix(random, width, inner, scale=1.5)
-            # Question and key begin equal, so that from the first step on the like is found by the like.
-            self.memory[f"{memory}_query"], self.memory[f"{memory}_key"] = nn.Parameter(key.detach().clone()), key
-            self.memory[f"{memory}_value"] = matrix(random, width, inner)
-            self.memory[f"{memory}_out"] = matrix(random, inner, width, scale=0.3)
-            self.memory[f"{memory}_null"] = nn.Parameter(torch.zeros(heads))
+        self.words, self.states = (self.make_memory(random, width, inner) for _ in range(2))
         self.prepare_reader(model)
+
+    def make_memory(self, random: torch.Generator, width: int, inner: int) -> nn.ParameterDict:
+        """The maps of a memory. Question and key begin equal, so that from the first step on the like finds the like."""
+        key = matrix(random, width, inner, scale=1.5)
+        return nn.ParameterDict({
+            "query": nn.Parameter(key.detach().clone()), "key": key, "value": matrix(random, width, inner),
+            "out": matrix(random, inner, width, scale=0.3), "null": nn.Parameter(torch.zeros(self.heads)),
+        })
 
     def prepare_reader(self, model: DialogueModel) -> None:
         """What reads whole support turns."""
@@ -78,22 +85,23 @@ class InContext(OnePass):
         words = F.embedding(support.tokens.flatten(-2), phi["model.embedding"])
         rows = self.model.hidden(theta, support.tokens, support.where, words=words)
         counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
-        entering, leaving = self.said(phi, theta, words, rows, support)
+        of_words, of_states = self.said(phi, theta, words, rows, support)
+        look = self.entries(phi, WORDS, words, of_words, support.tokens.flatten(-2) != PAD)
         return {
-            **theta,
-            **self.entries(phi, ENTER, words, entering, support.tokens.flatten(-2) != PAD),
-            **self.entries(phi, EXIT, rows, leaving, counted),
+            **untie_head(theta),
+            "embedding": theta["embedding"] + recall(look, theta["embedding"]),
+            **self.entries(phi, STATES, rows, of_states, counted),
         }
 
     def entries(self, phi: Phi, memory: str, keys: Tensor, values: Tensor, counted: Tensor) -> Theta:
-        """A memory for theta: one entry for each of ``keys`` and ``values`` [..., positions, width]."""
-        own = part_of(phi, f"memory.{memory}_")
+        """A memory: one entry for each of ``keys`` and ``values`` [..., positions, width]."""
+        own = part_of(phi, f"{memory}.")
         tasks = keys.shape[:-2]
         return {
-            f"{memory}_key": F.layer_norm(keys, keys.shape[-1:]) @ own["key"],
-            f"{memory}_value": values @ own["value"],
-            f"{memory}_open": torch.where(counted, 0.0, -math.inf).to(keys.dtype),
-            **{f"{memory}_{name}": own[name].expand(*tasks, *own[name].shape) for name in ("query", "out", "null")},
+            "memory_key": F.layer_norm(keys, keys.shape[-1:]) @ own["key"],
+            "memory_value": values @ own["value"],
+            "memory_open": torch.where(counted, 0.0, -math.inf).to(keys.dtype),
+            **{f"memory_{name}": own[name].expand(*tasks, *own[name].shape) for name in ("query", "out", "null")},
         }
 
     def said(
