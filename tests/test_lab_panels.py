@@ -149,7 +149,9 @@ def test_show_gives_text_and_a_figure_without_a_picture(monkeypatch: pytest.Monk
     assert shown[0]["text/plain"] == text
     assert "application/vnd.plotly.v1+json" in shown[0]
     assert "image/png" not in shown[0]
-    assert text in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert text.split() == printed.split()
+    assert max(map(len, printed.splitlines())) <= figures.WIDTH
 
 
 # The worker and its flags --------------------------------------------------------------------------------------------
@@ -402,6 +404,17 @@ def test_order_belongs_to_the_learner(panel: TrainingPanel) -> None:
     panel.learner_box.value = "meta_sgd"
     assert panel.order_box.value == 2
     assert TrainingPanel(WORLD, order=1).learner_box.value == "fomaml"
+
+
+def test_a_learner_brings_a_rate_that_it_bears() -> None:
+    panel = TrainingPanel(WORLD, learner="meta_sgd", inner_lr=0.0015, inner_steps=1)
+    panel.learner_box.value = "fomaml"
+    assert panel.settings().inner_lr == 0.0005
+    panel.learner_box.value = "reptile"
+    assert panel.settings().inner_lr == 0.0015
+    panel.rate_slider.value = 0.01  # the reader's own choice stays
+    panel.learner_box.value = "fomaml"
+    assert panel.settings().inner_lr == 0.01
 
 
 def test_divergence_is_shown(panel: TrainingPanel) -> None:

@@ -162,7 +162,7 @@ class AdaptationPanel(ui.Panel):
             return
         now = min(self.steps_slider.value, len(result.loss) - 1)
         trained = result.trained_steps
-        beyond = f" (The learner was trained with {trained} inner steps.)" if trained and now > trained else ""
+        beyond = f" (The learner was trained with {trained} inner step{'s' * (trained != 1)}.)" if trained and now > trained else ""
         self.says.value = html.escape(f"Speaker {self.index}: {result.text(now)}{beyond}")
         self._talk.run(lambda: self._reply(result, self.example, now))
         self.chips.value = chips_html(self._tokens, now)

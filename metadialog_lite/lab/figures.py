@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ from metadialog_lite.results import Result
 
 #: The words a figure's horizontal axis may need.
 STEPS, SHOTS, NATS = "outer step", "support turns", "nats per turn"
+
+
+#: Characters in a printed line: JupyterLab breaks longer ones in the middle of a word.
+WIDTH = 92
 
 
 class Look(NamedTuple):
@@ -47,7 +52,8 @@ def layout(height: int = 340, **more: Any) -> dict[str, Any]:
         "autosize": True,
         "margin": {"l": 55, "r": 15, "t": 40, "b": 45},
         "font": {"size": 12, "color": "#222222"},
-        "legend": {"orientation": "h", "y": -0.22, "x": 0, "xanchor": "left", "yanchor": "top"},
+        "legend": {"orientation": "h", "y": -56 / max(60, height - 85),  # 56 pixels below the axis
+                   "x": 0, "xanchor": "left", "yanchor": "top"},
         "hovermode": "x",
         "title": {"font": {"size": 14}, "x": 0.01, "xanchor": "left"},
     }
@@ -182,7 +188,7 @@ def show(figure: Any, text: str) -> None:
     if os.environ.get("METADIALOG_TWINS") == "1":
         data |= _twin(figure)
     display(data, raw=True)
-    print(text)
+    print(textwrap.fill(text, WIDTH, break_on_hyphens=False))
 
 
 def _twin(figure: Any) -> dict[str, str]:

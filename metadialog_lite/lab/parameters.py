@@ -230,7 +230,7 @@ _ADVICE = {
     "inner_lr": " (start with 0.0003 to 0.001; much larger steps make training diverge)",
     "inner_steps": " (a whole number from 1 to 20; 3 is usual)",
     "shots": " (a whole number of support turns, such as 16)",
-    "meta_steps": " (a whole number; 0 = evaluate the start, 20 = a minute, 2000 = a good learner)",
+    "meta_steps": " (a whole number; 0 = evaluate the start, 20 = seconds, 2000 = a good learner)",
     "outer_lr": " (0.0003 to 0.003 is usual)",
     "eval_tasks": " (a whole number; 20 = quick, 200 = narrow intervals)",
     "seed": " (a whole number from 0)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +71,7 @@ class Prediction:
             said = f"You said {self._show(self.guess)} ({self.confidence} % sure): {'right' if right else 'not so'}."
             self._store(right)
         self.message = " ".join(part for part in (f"Answer: {self._show(truth)}.", said, because) if part)
-        print(self.message)
+        print(textwrap.fill(self.message, 92, break_on_hyphens=False))
 
     def widget(self) -> Any:
         """The controls. Callbacks only note what was chosen."""

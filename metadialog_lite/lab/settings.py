@@ -18,6 +18,8 @@ SHOTS_MIXED = "0–32"
 ENDLESS = 10**9
 #: β of a live training: lower than that of a planned one, because it does not decay towards an end.
 LIVE_OUTER_LR = 1e-3
+#: FOMAML does not see that its θ moves to where inner steps overshoot: a larger α runs away (0.0015 did within 20 steps).
+HIGHEST_RATE = {"fomaml": 0.0005}
 #: β of a live training with an end, where it differs from TrainConfig's: one inner step bears large outer steps.
 PLANNED_OUTER_LR = {"meta_sgd": 1e-2}
 
@@ -65,6 +67,13 @@ class Settings:
         shots = f"{SHOTS_MIXED} shots" if self.shots is None else f"{self.shots} shot{'s' * (self.shots != 1)}"
         steps = f"{self.inner_steps} inner step{'s' * (self.inner_steps != 1)}"
         return f"{self.learner} with inner rate {self.inner_lr:.3g}, {steps} and {shots}"
+
+
+def offered_rate(learner: str, first: Settings) -> float:
+    """The inner rate that a panel which began with ``first`` offers for ``learner``."""
+    if learner == first.learner:
+        return first.inner_lr
+    return min(first.inner_lr, HIGHEST_RATE.get(learner, first.inner_lr))
 
 
 def build_trainer(source: TaskSource, settings: Settings, model: Any = None) -> Any:

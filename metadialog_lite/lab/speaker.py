@@ -142,10 +142,14 @@ def lexicon_html(task: Any, support: Sequence[Turn]) -> str:
 
 
 def said_html(source: TaskSource, capability: str, words: Sequence[str], most: int = 24) -> str:
-    """State, act or response for a table; an untrained model never stops, so its reply is cut."""
+    """State (with its slots), act or response for a table; an untrained model never stops, so its reply is cut."""
     if not words:
         return "<i>nothing</i>"
     cut = list(words[:most])
+    slots = tuple(getattr(getattr(source, "spec", None), "slots", ()))
+    if capability == "state" and len(slots) == len(words):
+        return " · ".join(f"<small>{html.escape(slot)}</small> {html.escape(word)}"
+                          for slot, word in zip(slots, words, strict=True))
     text = source.text(cut) if capability == "response" else " ".join(cut)
     more = f" … <i>({len(words)} words)</i>" if len(words) > most else ""
     return html.escape(text) + more

@@ -6,6 +6,7 @@ import html
 import shlex
 import threading
 import time
+from pathlib import PurePath
 from typing import Any
 
 import ipywidgets as w
@@ -15,7 +16,7 @@ from metadialog_lite.lab.curve import curve_text, parts_of
 from metadialog_lite.lab.figures import curve_layout, curve_traces
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.session import Session, quiet_others
-from metadialog_lite.lab.settings import LEARNER_NAMES, ORDER_OF, SHOTS_MIXED, Settings, build_trainer
+from metadialog_lite.lab.settings import LEARNER_NAMES, ORDER_OF, SHOTS_MIXED, Settings, build_trainer, offered_rate
 from metadialog_lite.training import Record
 from metadialog_lite.turns import TaskSource
 
@@ -145,13 +146,14 @@ class TrainingPanel(ui.Panel):
         self.learner_box = ui.choice("Learner", LEARNER_NAMES, s.learner, "Which algorithm", "170px")
         self.order_box = ui.choice("Order", [("2: exact", 2), ("1: first order", 1)], ORDER_OF[s.learner],
                                    "Is the outer gradient taken through the inner steps?", "170px")
+        self._offered = s.inner_lr  # the rate that came with the learner
         self.rate_slider = ui.rate("Inner rate α", s.inner_lr, "Size of an adaptation step")
         self.steps_slider = ui.whole("Inner steps K", s.inner_steps, 0, 20, "Adaptation steps", "260px")
         self.shots_box = ui.choice("Shots", [(f"mixed, {SHOTS_MIXED}", SHOTS_MIXED), *((str(k), k) for k in range(33))],
                                    SHOTS_MIXED if s.shots is None else s.shots, "Support turns of a task", "150px")
         self.smooth_slider = ui.whole("Average over steps", 20, 1, 100, "Of the moving average", "300px")
         self.copy_button = ui.button("Copy as papermill command", "The same run without a browser", "copy")
-        self.command_field = w.Text(description="Command", placeholder="press the button to its left",
+        self.command_field = w.Text(description="Command", placeholder="press Copy as papermill command",
                                     style={"description_width": "initial"}, layout=w.Layout(flex="1 1 300px"))
         self.status, self.hint = ui.text_line("", "md-live"), ui.text_line("", "md-quiet")
         self.says = ui.text_line("", "md-says")
@@ -177,6 +179,10 @@ class TrainingPanel(ui.Panel):
     def _learner_chosen(self, _: Any) -> None:
         self.order_box.value = ORDER_OF[self.learner_box.value]
         self._lock_order()
+        offered = offered_rate(self.learner_box.value, self._fixed)
+        if self.rate_slider.value == self._offered:  # else the reader has chosen a rate
+            self.rate_slider.value = offered
+        self._offered = offered
 
     def _order_chosen(self, _: Any) -> None:
         """The order is what maml and fomaml differ in; the other learners have one order only."""
@@ -231,7 +237,7 @@ class TrainingPanel(ui.Panel):
         elif begun:
             hint = f"Training {trained.text()}."
         else:
-            origin = f"from the checkpoint {settings.start}" if settings.start else "from random weights"
+            origin = f"from the checkpoint {PurePath(settings.start).name}" if settings.start else "from random weights"
             hint = f"Start will train {settings.text()}, {origin}."
         _set(self.hint, html.escape(hint))
         _set(self.says, html.escape(curve_text(session.curve, self.smooth_slider.value)) if n else "")

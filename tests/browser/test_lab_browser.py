@@ -73,6 +73,8 @@ def test_tab_reaches_every_control_and_each_has_a_name(training: Visit) -> None:
         f"[...document.querySelectorAll({CONTROLS!r})].filter(e => !(e.ariaLabel || e.textContent.trim() ||"
         " (e.labels && e.labels.length && e.labels[0].textContent.trim()))).map(e => e.outerHTML.slice(0, 120))")
     assert nameless == []
+    for name in ("Inner rate α", "Inner steps K", "Average over steps"):  # each its own name, not its neighbour's
+        assert page.locator(f".md-panel [role=slider][aria-label='{name}']").count() == 1
     page.evaluate(f"[...document.querySelectorAll({CONTROLS!r})].forEach((e, i) => e.dataset.place = i)")
     page.get_by_role("button", name="Start", exact=True).focus()
     reached = set()
@@ -185,6 +187,7 @@ def test_microscope_and_chat_answer(panels: Visit) -> None:
     page = panels.page
     press(page, "Measure")
     page.wait_for_selector("text=Second order is the true gradient", timeout=60_000)
+    page.wait_for_function("() => document.querySelectorAll('.md-panel .heatmaplayer text').length === 16", timeout=10_000)
     entry = page.get_by_label("You say")
     entry.fill("something zesty xyzzy")
     entry.press("Enter")

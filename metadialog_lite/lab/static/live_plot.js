@@ -30,9 +30,9 @@ function library(model) {
   return window[LIBRARY];
 }
 
-// Arrays of numbers lie one after the other in the buffer; [start, length] says where.
+// Arrays of numbers lie one after the other in the buffer; {at, length} says where. (Plain arrays have a method "at".)
 function unpack(value, numbers) {
-  return value && value.at !== undefined ? numbers.subarray(value.at, value.at + value.length) : value;
+  return value && Number.isInteger(value.at) ? numbers.subarray(value.at, value.at + value.length) : value;
 }
 
 function render({ model, el }) {
