@@ -93,7 +93,6 @@ def test_fast_weights_read_the_gradient_of_the_support_loss():
     support, _ = make_batches(tasks=1, shots=2)
     theta = {k: v.detach() for k, v in learner.theta_0(learner.phi(), support).items()}
     words = torch.nn.functional.embedding(support.tokens.flatten(-2), learner.model.theta()["embedding"]).detach()
-    entering, leaving = learner.meta_information(theta, words, support)
     targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
     counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
 
@@ -105,6 +104,8 @@ def test_fast_weights_read_the_gradient_of_the_support_loss():
         return learner.model.hidden(theta, support.tokens, support.where, words=at)
 
     random, h = torch.Generator().manual_seed(0), 1e-6
+    entering = learner.word_gradient(theta, support).detach()
+    leaving = learner.state_gradient(theta, hidden(words), support).detach()
     for of_loss, at, found in ((lambda x: loss(hidden(x)), words, entering), (loss, hidden(words), leaving)):
         for _ in range(24):
             u = torch.randn(at.shape, generator=random, dtype=at.dtype)

@@ -17,16 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metadialog_lite.episodes import PAD, TurnBatch, Vocabulary
+from metadialog_lite.episodes import TurnBatch, Vocabulary
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
-from metadialog_lite.families.emission import emit, make_emission, matrix, part_of
-from metadialog_lite.families.set_encoder import make_encoder, read_rows, read_set
-from metadialog_lite.memory import recall
+from metadialog_lite.families.emission import emit, make_emission, matrix, part_of, zeros
+from metadialog_lite.families.set_encoder import by_word, make_encoder, read_rows, read_set
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
-
-#: The two memories of phi: of how words were used, and of what came after which state.
-WORDS, STATES = "words", "states"
 
 
 class OnePass(Learner):
@@ -44,8 +40,8 @@ class InContext(OnePass):
 
     A model that has support and query in one context looks back at the support. It does so in two places (EQ-MEM-1):
 
-    - each word looks where it was used before: keys are word embeddings, values what a reader of the whole support turn
-      makes of the word there. The answer depends on the word alone, so it is added to the word's embedding once;
+    - each word looks where it itself was used before, and takes up what a reader of the whole support turn makes of it
+      there (attention with perfectly sharp scores: a word finds itself). That is added to the word's embedding;
     - before it speaks, the model asks what came next when the support was in a state like its own: keys are hidden
       states h_i, values the words y_i that followed. These entries stay in theta as its memory.
 
@@ -62,16 +58,13 @@ class InContext(OnePass):
         self.heads, self.size = heads, size
         width, inner = model.config.width, heads * size
         random = torch.Generator().manual_seed(model.seed + 1)
-        self.words, self.states = (self.make_memory(random, width, inner) for _ in range(2))
-        self.prepare_reader(model)
-
-    def make_memory(self, random: torch.Generator, width: int, inner: int) -> nn.ParameterDict:
-        """The maps of a memory. Question and key begin equal, so that from the first step on the like finds the like."""
+        self.words = nn.ParameterDict({"value": matrix(random, width, inner), "out": zeros(inner, width)})
         key = matrix(random, width, inner, scale=1.5)
-        return nn.ParameterDict({
+        self.states = nn.ParameterDict({  # question and key begin equal: the like finds the like at once
             "query": nn.Parameter(key.detach().clone()), "key": key, "value": matrix(random, width, inner),
-            "out": matrix(random, inner, width, scale=0.3), "null": nn.Parameter(torch.zeros(self.heads)),
+            "out": matrix(random, inner, width, scale=0.3), "null": nn.Parameter(torch.zeros(heads)),
         })
+        self.prepare_reader(model)
 
     def prepare_reader(self, model: DialogueModel) -> None:
         """What reads whole support turns."""
@@ -82,35 +75,37 @@ class InContext(OnePass):
         theta = self.theta_0(phi, support)
         if support.turns() == 0:
             return theta
-        words = F.embedding(support.tokens.flatten(-2), phi["model.embedding"])
-        rows = self.model.hidden(theta, support.tokens, support.where, words=words)
+        used = by_word(support, self.said_of_words(phi, theta, support), len(self.vocabulary))
+        shift = F.gelu(used @ phi["words.value"]) @ phi["words.out"]
+        theta = {**untie_head(theta), "embedding": theta["embedding"] + shift}
+        rows = self.model.hidden(theta, support.tokens, support.where)
         counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
-        of_words, of_states = self.said(phi, theta, words, rows, support)
-        look = self.entries(phi, WORDS, words, of_words, support.tokens.flatten(-2) != PAD)
-        return {
-            **untie_head(theta),
-            "embedding": theta["embedding"] + recall(look, theta["embedding"]),
-            **self.entries(phi, STATES, rows, of_states, counted),
-        }
+        said = self.said_of_states(phi, theta, rows, support)
+        return {**theta, **self.remember(part_of(phi, "states."), rows, said, counted)}
 
-    def entries(self, phi: Phi, memory: str, keys: Tensor, values: Tensor, counted: Tensor) -> Theta:
-        """A memory: one entry for each of ``keys`` and ``values`` [..., positions, width]."""
-        own = part_of(phi, f"{memory}.")
+    def remember(self, states: Phi, keys: Tensor, values: Tensor, counted: Tensor) -> Theta:
+        """The memory: one entry for each of ``keys`` and ``values`` [..., positions, width]."""
         tasks = keys.shape[:-2]
         return {
-            "memory_key": F.layer_norm(keys, keys.shape[-1:]) @ own["key"],
-            "memory_value": values @ own["value"],
+            "memory_key": F.layer_norm(keys, keys.shape[-1:]) @ states["key"],
+            "memory_value": values @ states["value"],
             "memory_open": torch.where(counted, 0.0, -math.inf).to(keys.dtype),
-            **{f"memory_{name}": own[name].expand(*tasks, *own[name].shape) for name in ("query", "out", "null")},
+            **{f"memory_{name}": states[name].expand(*tasks, *states[name].shape) for name in ("query", "out", "null")},
         }
 
-    def said(
-        self, phi: Phi, theta: Theta, words: Tensor, rows: Tensor, support: TurnBatch
-    ) -> tuple[Tensor, Tensor]:
-        """What the entries say: each word as read in its whole turn; the embedding of each target y_i."""
-        read, _ = read_rows(self.encoder, part_of(phi, "encoder."), support)
-        targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
-        return read.flatten(-3, -2), F.embedding(targets, phi["model.embedding"]) * math.sqrt(rows.shape[-1])
+    def said_of_words(self, phi: Phi, theta: Theta, support: TurnBatch) -> Tensor:
+        """What each word is in its turn: [..., turns * length, width]."""
+        rows, _ = read_rows(self.encoder, part_of(phi, "encoder."), support)
+        return rows.flatten(-3, -2)
+
+    def said_of_states(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
+        """What followed each state, the embedding of y_i: [..., turns * targets, width]."""
+        return F.embedding(next_words(support), phi["model.embedding"]) * math.sqrt(rows.shape[-1])
+
+
+def next_words(support: TurnBatch) -> Tensor:
+    """y_i, the target token of each support position: [..., turns * targets]."""
+    return support.tokens.gather(-1, support.where + 1).flatten(-2)
 
 
 class FastWeights(InContext):
@@ -118,10 +113,10 @@ class FastWeights(InContext):
 
     The *meta-information* is the gradient of the support loss: at each support position, its derivative with respect to
     the word's embedding there and with respect to the hidden state before the output. phi turns each gradient into a
-    fast weight vector w_i and stores it under the representation of its position; a query reads the memories by
-    attention (EQ-MEM-1), so each query gets fast weights of its own. The paper keeps a fast weight *matrix* for each
-    layer and support example; here they are fast shifts of two layers (embedding and output) for each support
-    position. As in the paper, gradients are compressed first, because their sizes differ by orders of magnitude.
+    fast weight vector w_i: those of a word shift its embedding, those of a state are kept in the memory under
+    that state and read by attention (EQ-MEM-1), so that each query gets fast weights of its own. The paper keeps a fast
+    weight *matrix* for each layer and support example; here they are fast shifts of two layers (embedding and output).
+    As in the paper, gradients are compressed first, because their sizes differ by orders of magnitude.
     """
 
     name = "fast_weights"
@@ -129,27 +124,41 @@ class FastWeights(InContext):
     def prepare_reader(self, model: DialogueModel) -> None:
         """Nothing but gradients is read."""
 
-    def said(
-        self, phi: Phi, theta: Theta, words: Tensor, rows: Tensor, support: TurnBatch
-    ) -> tuple[Tensor, Tensor]:
-        """EQ-FAST-1, both [..., positions, width]: asinh(-10 dL/dx), for the maps ``value`` of phi to read."""
-        entering, leaving = self.meta_information(theta, words, support)
-        return torch.asinh(-10 * entering), torch.asinh(-10 * leaving)
+    def said_of_words(self, phi: Phi, theta: Theta, support: TurnBatch) -> Tensor:
+        """asinh(-10 dL/dx_i) of each word's embedding x_i."""
+        return torch.asinh(-10 * self.word_gradient(theta, support))
 
-    def meta_information(self, theta: Theta, words: Tensor, support: TurnBatch) -> tuple[Tensor, Tensor]:
-        """dL/d(word embeddings) [..., turns * length, width] and dL/d(hidden states) [..., turns * targets, width].
+    def said_of_states(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
+        """asinh(-10 dL/dh_i) of each state h_i."""
+        return torch.asinh(-10 * self.state_gradient(theta, rows, support))
 
-        L is the summed support loss in nats; differentiable in theta while gradients are being recorded.
-        """
-        exact = torch.is_grad_enabled() and words.requires_grad
-        targets = support.tokens.gather(-1, support.where + 1).flatten(-2)
-        counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
+    def word_gradient(self, theta: Theta, support: TurnBatch) -> Tensor:
+        """dL/d(word embeddings), [..., turns * length, width]; L is the summed support loss in nats."""
+        words = embedded(theta, support)
         with torch.enable_grad():
-            words = words if exact else words.detach().requires_grad_()
+            words = words if words.requires_grad else words.requires_grad_()
             rows = self.model.hidden(theta, support.tokens, support.where, words=words)
-            surprise = -self.model.speak(theta, rows).log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-            found = torch.autograd.grad((surprise * counted).sum(), (words, rows), create_graph=exact)
-        return found[0], found[1]
+            return self.slope(theta, rows, words, support)
+
+    def state_gradient(self, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
+        """dL/d(hidden states), [..., turns * targets, width]."""
+        with torch.enable_grad():
+            rows = rows if rows.requires_grad else rows.requires_grad_()
+            return self.slope(theta, rows, rows, support)
+
+    def slope(self, theta: Theta, rows: Tensor, by: Tensor, support: TurnBatch) -> Tensor:
+        """d (support loss at hidden states ``rows``) / d ``by``; differentiable while gradients are being recorded."""
+        counted = support.segment.gather(-1, support.where + 1).flatten(-2) > 0
+        targets = next_words(support).unsqueeze(-1)
+        surprise = -self.model.speak(theta, rows).log_softmax(-1).gather(-1, targets).squeeze(-1)
+        (found,) = torch.autograd.grad((surprise * counted).sum(), by, create_graph=torch.is_grad_enabled())
+        return found
+
+
+def embedded(theta: Theta, support: TurnBatch) -> Tensor:
+    """The embeddings of the support's tokens, one theta for each task: [..., turns * length, width]."""
+    at = support.tokens.flatten(-2).unsqueeze(-1).expand(*support.tokens.shape[:-2], -1, theta["embedding"].shape[-1])
+    return theta["embedding"].gather(-2, at)
 
 
 class Hypernetwork(OnePass):

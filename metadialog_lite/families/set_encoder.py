@@ -55,9 +55,13 @@ def read_set(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Read
     """
     rows, there = read_rows(encoder, weights, support)
     rows, there = rows.flatten(-3, -2), there.flatten(-2)
-    of_word = F.one_hot(support.tokens.flatten(-2), encoder.config.vocabulary).to(rows.dtype).mT
-    words = (of_word @ rows) / (1 + of_word.sum(-1, keepdim=True))
-    return Reading(rows.sum(-2) / (1 + there.sum(-1, keepdim=True)), words)
+    return Reading(rows.sum(-2) / (1 + there.sum(-1, keepdim=True)), by_word(support, rows, encoder.config.vocabulary))
+
+
+def by_word(support: TurnBatch, rows: Tensor, vocabulary: int) -> Tensor:
+    """Σ_{i: x_i = w} row_i / (1 + n_w) for each word w: rows [..., turns * length, width] -> [..., words, width]."""
+    of_word = F.one_hot(support.tokens.flatten(-2), vocabulary).to(rows.dtype).mT
+    return (of_word @ rows) / (1 + of_word.sum(-1, keepdim=True))
 
 
 def read_turns(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
