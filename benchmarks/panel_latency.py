@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -71,6 +72,7 @@ def measure(chromium: str, times: int, seconds: float) -> dict[str, Any]:
 
     folder = Path(tempfile.mkdtemp(prefix="metadialog_latency_"))
     labpage.write_notebooks(folder)
+    begun_with = os.getloadavg()[0]
     lab, server = labpage.start_lab(folder)
     try:
         with sync_playwright() as playwright:
@@ -91,7 +93,7 @@ def measure(chromium: str, times: int, seconds: float) -> dict[str, Any]:
             page.wait_for_timeout(1000)
             idle = slide(page, times)
             page.get_by_role("button", name="Start", exact=True).click()
-            page.wait_for_selector(".md-panel .js-live-plot path.js-line", timeout=120_000)
+            page.wait_for_function(f"{_STEPS} >= 5", timeout=120_000)
             before = page.evaluate(_STEPS)
             draws = page.evaluate(_FRAMES, [".md-panel .js-live-plot", seconds]) / seconds
             steps = (page.evaluate(_STEPS) - before) / seconds
@@ -102,7 +104,8 @@ def measure(chromium: str, times: int, seconds: float) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
     return {"slider_to_plot": {"idle": idle, "while_training": training}, "curve_draws_per_second": round(draws, 1),
             "run_all_to_first_figure_s": round(first, 2), "run_again_to_figures_s": round(again, 2),
-            "training_steps_per_second": round(steps, 1)}
+            "training_steps_per_second": round(steps, 1),
+            "load": [round(begun_with, 1), round(os.getloadavg()[0], 1)]}
 
 
 def main() -> int:

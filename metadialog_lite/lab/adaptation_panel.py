@@ -43,7 +43,7 @@ class AdaptationPanel(ui.Panel):
         self._tokens: list[Surprise] = []
         self._replies: dict[int, Reply] = {}  # of the example, by steps
         self._work = ui.Background(self.fail)
-        self._talk = ui.Background(self.fail)  # replies take longer than a slider should wait
+        self._talk = ui.Background(self.fail, patience=0.2)  # replies take longer than a moving slider should wait
         self.adapt_button = ui.button("Adapt", "Take the learner as it is now and adapt it", "magic", "success")
         self.speaker_button = ui.button("Next speaker", "Another held-out speaker", "user")
         self.turn_button = ui.button("Next turn", "Another turn of this speaker as the example", "comment")
@@ -162,7 +162,8 @@ class AdaptationPanel(ui.Panel):
             return
         now = min(self.steps_slider.value, len(result.loss) - 1)
         trained = result.trained_steps
-        beyond = f" (The learner was trained with {trained} inner step{'s' * (trained != 1)}.)" if trained and now > trained else ""
+        plural = "s" * (trained != 1)
+        beyond = f" (The learner was trained with {trained} inner step{plural}.)" if trained and now > trained else ""
         self.says.value = html.escape(f"Speaker {self.index}: {result.text(now)}{beyond}")
         self._talk.run(lambda: self._reply(result, self.example, now))
         self.chips.value = chips_html(self._tokens, now)

@@ -33,6 +33,8 @@ class LivePlot(anywidget.AnyWidget):
         traces: as plotly writes them, without numbers.
         layout: as plotly writes it.
         width: CSS width; the figure follows its place.
+        rest: how long the browser rests after a drawing, in multiples of what that drawing took. A curve that draws
+            itself leaves half of the page's time to sliders elsewhere with 1.
     """
 
     _esm = (_STATIC / "live_plot.js").read_text(encoding="utf-8")
@@ -40,11 +42,14 @@ class LivePlot(anywidget.AnyWidget):
     frame = traitlets.Dict().tag(sync=True)  # plotly's layout; the name ``layout`` is taken by ipywidgets
     height = traitlets.Int(320).tag(sync=True)
     width = traitlets.Unicode("100%").tag(sync=True)
+    rest = traitlets.Float(0.0).tag(sync=True)
 
-    def __init__(self, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], width: str = "100%") -> None:
+    def __init__(self, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any], width: str = "100%",
+                 rest: float = 0.0) -> None:
         bare = [{k: v for k, v in trace.items() if k not in ("x", "y") or isinstance(v, list)} for trace in traces]
         frame = {k: v for k, v in layout.items() if k != "template"}  # a name that only plotly's Python side knows
-        super().__init__(traces=bare, frame=frame, height=int(layout.get("height", 320)), width=width)
+        super().__init__(traces=bare, frame=frame, height=int(layout.get("height", 320)), width=width,
+                         rest=rest)
         self.data: list[dict[str, Any]] = [dict(trace) for trace in traces]  # what was drawn last
         self.draws = 0  # sent to the browser
         self.shown = 0  # answered by the browser

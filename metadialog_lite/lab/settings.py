@@ -18,7 +18,7 @@ SHOTS_MIXED = "0–32"
 ENDLESS = 10**9
 #: β of a live training: lower than that of a planned one, because it does not decay towards an end.
 LIVE_OUTER_LR = 1e-3
-#: FOMAML does not see that its θ moves to where inner steps overshoot: a larger α runs away (0.0015 did within 20 steps).
+#: FOMAML does not see that θ moves to where inner steps overshoot: with a larger α it runs away (0.0015: in 18 steps).
 HIGHEST_RATE = {"fomaml": 0.0005}
 #: β of a live training with an end, where it differs from TrainConfig's: one inner step bears large outer steps.
 PLANNED_OUTER_LR = {"meta_sgd": 1e-2}

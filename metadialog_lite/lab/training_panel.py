@@ -250,7 +250,7 @@ class TrainingPanel(ui.Panel):
     def build_figure(self) -> LivePlot:
         drawn = {part: self.session.curve.drawn(part, 1) for part in self.parts}
         self._tops = dict.fromkeys(self.parts, 1.0)
-        return LivePlot(curve_traces(drawn, self.parts), curve_layout(self.parts))
+        return LivePlot(curve_traces(drawn, self.parts), curve_layout(self.parts), rest=1.0)
 
     def picture(self) -> Picture:
         curve, window = self.session.curve, self.smooth_slider.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,10 +131,11 @@ class Background:
 
     Args:
         failed: hears what went wrong (from the thread).
+        patience: seconds to wait before a job, in case a newer one makes it needless.
     """
 
-    def __init__(self, failed: Callable[[BaseException], None]) -> None:
-        self._failed = failed
+    def __init__(self, failed: Callable[[BaseException], None], patience: float = 0.0) -> None:
+        self._failed, self._patience = failed, patience
         self._lock = threading.Lock()
         self._next: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
@@ -160,6 +162,10 @@ class Background:
                 if job is None:
                     self._thread = None
                     return
+            if self._patience:
+                time.sleep(self._patience)
+                if self._next is not None:
+                    continue
             try:
                 job()
             except Exception as error:

@@ -187,7 +187,8 @@ def test_microscope_and_chat_answer(panels: Visit) -> None:
     page = panels.page
     press(page, "Measure")
     page.wait_for_selector("text=Second order is the true gradient", timeout=60_000)
-    page.wait_for_function("() => document.querySelectorAll('.md-panel .heatmaplayer text').length === 16", timeout=10_000)
+    numbers = "document.querySelectorAll('.md-panel .heatmaplayer text').length"
+    page.wait_for_function(f"{numbers} === 16", timeout=10_000)
     entry = page.get_by_label("You say")
     entry.fill("something zesty xyzzy")
     entry.press("Enter")

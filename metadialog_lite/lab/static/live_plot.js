@@ -44,11 +44,13 @@ function render({ model, el }) {
   plot.setAttribute("aria-label", "Curves. The line of text in this panel says what they show.");
   el.append(plot);
   let Plotly = null, gone = false, shown = 0;
-  const answer = (n) => {
+  const answer = (n, took) => {
     let told = false;
     const tell = () => { if (!told && !gone) { told = true; model.send({ drawn: n }); } };
-    requestAnimationFrame(tell);
-    setTimeout(tell, 300); // a hidden page draws no frames
+    const rest = Math.min(1000, (model.get("rest") || 0) * took); // leave the page to others for a while
+    const frame = () => requestAnimationFrame(tell);
+    if (rest) setTimeout(frame, rest); else frame();
+    setTimeout(tell, 300 + rest); // a hidden page draws no frames
   };
   const draw = async (message, buffers) => {
     if (message.kind !== "draw" || !Plotly) return;
@@ -60,8 +62,9 @@ function render({ model, el }) {
         (changes[name] ??= new Array(message.traces.length))[i] = unpack(value, numbers);
       }
     });
+    const begun = performance.now();
     try { await Plotly.update(plot, changes, message.layout); } catch (error) { console.warn("live plot:", error); }
-    answer(message.n);
+    answer(message.n, performance.now() - begun);
   };
   model.on("msg:custom", draw);
   const sizes = new ResizeObserver(() => {
