@@ -96,10 +96,10 @@ def start_lab(folder: Path) -> tuple[Lab, subprocess.Popen[bytes]]:
 
 
 def stop_lab(server: subprocess.Popen[bytes]) -> None:
-    """Stop the server and with it the kernels."""
+    """Stop the server and with it the kernels: one that is busy training ends when it finds its parent gone."""
     server.terminate()
     try:
-        server.wait(10)
+        server.wait(3)
     except subprocess.TimeoutExpired:
         server.kill()
 
