@@ -172,7 +172,7 @@ def test_the_prompt_matters_in_the_shipped_world_too():
 
 # ---------------------------------------------------------------- against frequencies
 
-CALIBRATION = [(EN, 0.0), (EN, 0.12), (TRAVEL, 0.0), (TRAVEL, 0.12)]
+CALIBRATION = [(EN, 0.0), (EN, 0.12), (TRAVEL, 0.0), (TRAVEL, 0.12), (load_world("restaurants.en+style=1.0"), 0.0)]
 
 
 @pytest.mark.slow

@@ -67,6 +67,27 @@ def test_sample_as_json_holds_the_same_dialogues():
         [list(turn.response) for turn in d] for d in task.dialogues(3)]
 
 
+def test_sample_marks_what_a_correction_changes():
+    result = runner.invoke(app, ["world", "sample", "travel.en", "-n", "2", "--seed", "5"])
+    assert result.exit_code == 0
+    assert "not somewhere quiet" in result.stdout
+    assert "city (was lake) car" in result.stdout
+
+
+def test_shifted_worlds_and_several_worlds():
+    result = runner.invoke(app, ["world", "sample", "restaurants.en+lexicon,travel.en", "-n", "1", "--json"])
+    found = json.loads(result.stdout)
+    assert [each["world"] for each in found] == ["restaurants.en+lexicon", "travel.en"]
+    assert set(found[0]["lexicon"]["food"]) == {"lisbon", "oslo", "kyoto", "quito", "dublin"}
+    result = runner.invoke(app, ["world", "check", "restaurants.en+style=1.0,clinic.en"])
+    assert result.exit_code == 0
+    for part in ("restaurants.en+style=1.0: this world is sound", "clinic.en: this world is sound", "style 1"):
+        assert part in result.stdout
+    result = runner.invoke(app, ["world", "check", "restaurants.en+stile=1"])
+    assert result.exit_code == 2
+    assert "no such shift" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "many"], ["--seed", "x"], ["--nothing"]])
 def test_bad_arguments_are_exit_2(arguments):
     assert runner.invoke(app, ["world", "sample", "restaurants.en", *arguments]).exit_code == 2

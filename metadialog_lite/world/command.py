@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from metadialog_lite.turns import CAPABILITIES, Turn
+from metadialog_lite.turns import CAPABILITIES, EMPTY, Turn
 from metadialog_lite.world.bayes import BayesReference
 from metadialog_lite.world.dialogues import WorldTask
 from metadialog_lite.world.generate import World
@@ -20,7 +20,8 @@ from metadialog_lite.world.spec import ACTS, WorldError
 world_app = typer.Typer(help="Check a toy world, or print dialogues of it.", no_args_is_help=True,
                         rich_markup_mode=None)
 
-WorldName = Annotated[str, typer.Argument(metavar="FILE", help="a YAML file, or a shipped world: restaurants.en")]
+WorldName = Annotated[str, typer.Argument(metavar="FILE", help="a YAML file, or a shipped world: restaurants.en; "
+                                            "also restaurants.en+lexicon, travel.en+style=1.0, or several: a,b")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON alone on stdout")]
 FLOOR_TASKS, FLOOR_SHOTS = 200, (0, 16)
 
@@ -28,28 +29,25 @@ FLOOR_TASKS, FLOOR_SHOTS = 200, (0, 16)
 @world_app.command()
 def check(file: WorldName, as_json: AsJson = False) -> None:
     """Say what is wrong with a world, or what is in it and how much there is to learn."""
-    world = _load(file)
-    floor = bayes_floor(world)
+    worlds = _load(file).members
     if as_json:
-        print(json.dumps({"world": world.name, "language": world.spec.language, "ok": True,
-                          "knobs": world.spec.knobs.model_dump(), "tokens": len(world.tokens),
-                          "slots": {slot: list(values) for slot, values in zip(world.slots, world.values, strict=True)},
-                          "templates": {act: len(world.spec.system.templates(act)) for act in ACTS},
-                          "bayes": {str(shots): row for shots, row in floor.items()}}, ensure_ascii=False))
+        _print_json([_summary(world) for world in worlds])
         return
-    table = Table(title=f"{world.name}: this world is sound", show_header=False)
-    for slot, values, words in zip(world.slots, world.values, world.words, strict=True):
-        table.add_row(f"slot {slot}", f"{', '.join(values)}\nheard as {', '.join(words)}")
-    table.add_row("templates", ", ".join(f"{act} {len(world.spec.system.templates(act))}" for act in ACTS))
-    table.add_row("persona", ", ".join(f"{key} {len(items)}" for key, items in world.spec.persona.items()))
-    table.add_row("knobs", ", ".join(f"{key} {value:g}" for key, value in world.spec.knobs.model_dump().items()))
-    table.add_row("vocabulary", f"{len(world.tokens)} tokens")
-    for shots, row in floor.items():
-        parts = ", ".join(f"{name} {row[name]:.2f}" for name in CAPABILITIES)
-        table.add_row(f"Bayes({shots})", f"{row['total']:.2f} nats/turn ({parts})")
-    learnable = floor[0]["total"] - floor[16]["total"]
-    table.add_row("to learn", f"{learnable:.2f} nats/turn from 16 support turns ({FLOOR_TASKS} tasks)")
-    _console().print(table)
+    for world in worlds:
+        table = Table(title=f"{world.name}: this world is sound", show_header=False)
+        for slot, values, words in zip(world.slots, world.values, world.words, strict=True):
+            table.add_row(f"slot {slot}", f"{', '.join(values)}\nheard as {', '.join(words)}")
+        table.add_row("templates", ", ".join(f"{act} {len(world.spec.system.templates(act))}" for act in ACTS))
+        table.add_row("persona", ", ".join(f"{key} {len(items)}" for key, items in world.spec.persona.items()))
+        table.add_row("knobs", ", ".join(f"{key} {value:g}" for key, value in world.spec.knobs.model_dump().items()))
+        table.add_row("vocabulary", f"{len(world.tokens)} tokens")
+        floor = bayes_floor(world)
+        for shots, row in floor.items():
+            parts = ", ".join(f"{name} {row[name]:.2f}" for name in CAPABILITIES)
+            table.add_row(f"Bayes({shots})", f"{row['total']:.2f} nats/turn ({parts})")
+        learnable = floor[0]["total"] - floor[16]["total"]
+        table.add_row("to learn", f"{learnable:.2f} nats/turn from 16 support turns ({FLOOR_TASKS} tasks)")
+        _console().print(table)
 
 
 @world_app.command()
@@ -60,15 +58,18 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Print dialogues of one speaker, with state and act, under the speaker's hidden lexicon."""
-    world = _load(file)
-    task = world.task("train", seed, 0)
-    dialogues = task.dialogues(n)
+    tasks = [world.task("train", seed, 0) for world in _load(file).members]
     if as_json:
-        shown = [[_as_fields(turn) for turn in dialogue] for dialogue in dialogues]
-        print(json.dumps({"world": world.name, "task": task.name, **_latents(task), "dialogues": shown},
-                         ensure_ascii=False))
+        _print_json([{"world": task.world.name, "task": task.name, **_latents(task), "dialogues": [
+            [_as_fields(turn) for turn in dialogue] for dialogue in task.dialogues(n)]} for task in tasks])
         return
-    console = _console()
+    for task in tasks:
+        _print_speaker(task, task.dialogues(n))
+
+
+def _print_speaker(task: WorldTask, dialogues: list[list[Turn]]) -> None:
+    """The hidden latents, then every dialogue; what a correction changes in the state is marked."""
+    world, console = task.world, _console()
     header = Table(title=f"{world.name}: the hidden side of {task.name}", show_header=False)
     for slot, words in task.lexicon.items():
         header.add_row(slot, ", ".join(f"{word} = {value}" for word, value in words.items()))
@@ -80,8 +81,24 @@ def sample(
     for number, dialogue in enumerate(dialogues, 1):
         table = Table("user", "state", "act", "response", title=f"dialogue {number}")
         for turn in dialogue:
-            table.add_row(world.text(turn.user), " ".join(turn.state), " ".join(turn.act), world.text(turn.response))
+            state = [new if old in (EMPTY, new) else f"{new} (was {old})"
+                     for old, new in zip(turn.previous_state, turn.state, strict=True)]
+            table.add_row(world.text(turn.user), " ".join(state), " ".join(turn.act), world.text(turn.response))
         console.print(table)
+
+
+def _summary(world: World) -> dict[str, Any]:
+    """What ``check --json`` says of one world."""
+    return {"world": world.name, "language": world.spec.language, "ok": True,
+            "knobs": world.spec.knobs.model_dump(), "tokens": len(world.tokens),
+            "slots": {slot: list(values) for slot, values in zip(world.slots, world.values, strict=True)},
+            "templates": {act: len(world.spec.system.templates(act)) for act in ACTS},
+            "bayes": {str(shots): row for shots, row in bayes_floor(world).items()}}
+
+
+def _print_json(found: list[dict[str, Any]]) -> None:
+    """One object, or a list of them for several worlds."""
+    print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
 
 
 def bayes_floor(world: World, tasks: int = FLOOR_TASKS, query_turns: int = 4) -> dict[int, dict[str, float]]:
