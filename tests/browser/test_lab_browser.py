@@ -114,7 +114,7 @@ def test_start_draws_and_pause_stops(training: Visit) -> None:
     status(page, "running")
     press(page, "Pause")
     status(page, "paused")
-    page.wait_for_timeout(500)
+    frames(page, 5, enough=2)  # the last drawing may still be on its way
     assert frames(page, 1.5) == 1
     assert "above the Bayes floor" in page.locator(".md-says").inner_text()
 
