@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("tokenizers")
 
-from metadialog_lite.corpora import ChitchatCorpus, ChitchatTask, CorpusError, Limits, load_corpus
+from metadialog_lite.checkpoints import load_checkpoint
+from metadialog_lite.corpora import ChitchatCorpus, ChitchatTask, CorpusError, Limits, Subwords, load_corpus
 from metadialog_lite.corpora.conversations import CorpusReport, read_conversations
 from metadialog_lite.corpora.filters import FilterError, load_filter
 from metadialog_lite.corpora.splits import SPLITS, enough
@@ -20,6 +21,7 @@ from metadialog_lite.decoding import Chat
 from metadialog_lite.episodes import Vocabulary, draw_episodes, encode_turns
 from metadialog_lite.families import make_learner
 from metadialog_lite.model import ModelConfig
+from metadialog_lite.paths import data_dir
 from metadialog_lite.turns import Turn
 
 SMALL = Limits(user=12, response=10, support=6, query=3, groups=4, hub=40, vocabulary=160, vocabulary_texts=5000)
@@ -550,3 +552,19 @@ def test_tasks_are_made_quickly(corpus):
         task.support(6)
         task.query(3)
     assert time.process_time() - start < 2
+
+
+# The shipped model
+
+
+@real
+def test_the_shipped_models_speak_in_the_pieces_of_the_corpus():
+    """They bring their vocabulary along, so that other versions of tokenizers change nothing."""
+    corpus, found = load_corpus("chitchat"), sorted((data_dir() / "checkpoints").glob("chitchat.*.safetensors"))
+    assert {path.name for path in found} >= {"chitchat.joint.safetensors"}
+    assert sum(path.stat().st_size for path in found) < 2_000_000
+    for path in found:
+        checkpoint = load_checkpoint(path, "chitchat")
+        assert checkpoint.learner.vocabulary.tokens == Vocabulary.of(corpus).tokens
+        assert Subwords.from_checkpoint(path).tokens == corpus.tokens
+        assert checkpoint.info["command"].startswith("metadialog-lite train")

@@ -63,6 +63,8 @@ def test_real_dialogues_run_through_the_same_notebook(tmp_path: Path):
     pytest.importorskip("tokenizers")
     done = papermill(tmp_path, corpus="chitchat", shots=4, result_path="result.json", **SMALL)
     assert done.returncode == 0, done.stderr[-3000:]
+    # From the shipped joint model: training a stand-in would take minutes.
+    assert "shipped joint model chitchat.joint.safetensors" in (tmp_path / "out.ipynb").read_text(encoding="utf-8")
     result = Result.model_validate_json((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert (result.corpus, result.world) == ("chitchat", None)
     assert {row.capability for row in result.rows} == {"response", "total"}
