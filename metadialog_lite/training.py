@@ -113,7 +113,10 @@ class Trainer:
         return self.diverged or self.progress >= 1
 
     def step(self) -> Record:
-        """One outer step (EQ-TRAIN-1). A step that would spoil the learner is not taken: see ``Record.warning``."""
+        """One outer step. EQ-TRAIN-1: phi <- phi - beta * Adam(clip(mean over tasks of dL_Q / dphi)).
+
+        A step that would spoil the learner is not taken: see ``Record.warning``.
+        """
         started, self.stepping = time.process_time(), True
         config, step = self.config, self.done_steps
         # What a step sees depends on (source, seed, step) alone, so a resumed run sees the same.

@@ -153,7 +153,7 @@ def made_up(loss: Any, bayes: Any = None, prior: Any = None, shots: tuple[int, .
                       np.ones(len(np.atleast_1d(loss))), 0.0)
 
 
-def test_gap_closed_by_hand() -> None:
+def test_gap_closed_by_hand() -> None:  # EQ-GAP-1
     total = rows(made_up([2.0, 3.0], [1.0, 1.0], [4.0, 4.0]), ("state", "act", "response"))[-1]
     assert (total.shots, total.capability, total.loss, total.bayes, total.prior) == (4, "total", 2.5, 1.0, 4.0)
     assert total.regret == pytest.approx(1.5)

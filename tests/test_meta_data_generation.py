@@ -55,7 +55,7 @@ def test_batched_equals_looped(name):
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_control_is_meta_sgd(name):
-    """With g = identity each of the three is Meta-SGD, to the last digit."""
+    """EQ-MDG-1 with g = identity: each of the three is Meta-SGD, to the last digit."""
     control = shaken(name, identity=True, **options(name))
     twin = shaken("meta_sgd", **SMALL)
     twin.load_state_dict({k: v for k, v in control.state_dict().items() if k.startswith(("model.", "rates."))})

@@ -137,3 +137,25 @@ def test_a_set_encoder_counts_each_word_on_its_own():
     assert bool((once.words[~present] == 0).all())
     assert bool((once.words[present].abs().sum(-1) > 0).all())
     assert bool((twice.words[present].norm(dim=-1) > once.words[present].norm(dim=-1)).all())
+
+
+def test_emitted_changes_are_film_and_low_rank():
+    """EQ-EMIT-1: FiLM by hand, low rank by its rank, and nothing at all as long as the emitting matrices are zero."""
+    learner, turns = shaken("hypernetwork", rank=1), make_tasks(1, 4)[0]
+    theta_0 = {name: value.detach() for name, value in learner.model.theta().items()}
+    theta = learner.adapt(turns).theta
+    weights = {name: value.detach() for name, value in learner.encoder.theta().items()}
+    whole = read_set(learner.encoder, weights, encode_turns(turns, VOCABULARY)).whole
+    shift = whole @ learner.emit["film_bias"].detach()
+    torch.testing.assert_close(theta["norm_bias"] - theta_0["norm_bias"], shift)
+    change = theta["layer0_mlp_in"] - theta_0["layer0_mlp_in"]
+    sizes = torch.linalg.svdvals(change)
+    assert float(sizes[0]) > 1e-3
+    assert float(sizes[1]) < 1e-10 * float(sizes[0])
+    with torch.no_grad():
+        for name, value in learner.emit.items():
+            if not name.startswith(("left_", "word_seen", "word_whole")) and name != "word":
+                value.zero_()
+    for name, value in learner.adapt(turns).theta.items():
+        if name in theta_0:
+            torch.testing.assert_close(value, theta_0[name], rtol=0, atol=0)

@@ -8,6 +8,7 @@ import torch
 from small import Corpus, config, small, world
 
 from metadialog_lite.checkpoints import load_checkpoint, save_checkpoint
+from metadialog_lite.episodes import draw_episodes, stack_tasks
 from metadialog_lite.training import PATIENCE, Record, TrainConfig, Trainer, meta_train
 
 
@@ -50,6 +51,26 @@ def test_records_are_deterministic_and_say_where_they_stand() -> None:
     cpu = [r.cpu_seconds for r in runs[0]]
     assert cpu == sorted(cpu)
     assert cpu[0] > 0
+
+
+def test_an_outer_step_is_adam_on_the_clipped_mean_gradient() -> None:
+    """EQ-TRAIN-1 against torch's own Adam and clipping, for the first two steps of the warm-up."""
+    settings = config("maml", steps=100, word_dropout=0.0, outer_lr=0.01, shots=(2,), clip=0.1)
+    trained, twin = small(), small()
+    trainer = Trainer(trained, world(), settings)
+    optimizer = torch.optim.Adam(twin.parameters())
+    for step in range(2):
+        episodes = draw_episodes(world(), "train", settings.seed, step * 2, 2, 2, 2)
+        batches = [stack_tasks([getattr(e, part) for e in episodes], twin.vocabulary) for part in ("support", "query")]
+        gradient, _ = twin.outer_gradient(*batches)
+        for name, value in twin.phi().items():
+            value.grad = gradient[name]
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), 0.1)
+        optimizer.param_groups[0]["lr"] = 0.01 * (step + 1) / 20 * 0.5 * (1 + math.cos(math.pi * step / 100))
+        optimizer.step()
+        trainer.step()
+        for name, value in trained.phi().items():
+            torch.testing.assert_close(value, twin.phi()[name], rtol=1e-4, atol=1e-7)
 
 
 def test_another_seed_another_stream() -> None:

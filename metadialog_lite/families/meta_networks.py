@@ -36,7 +36,7 @@ class OnePass(Learner):
 
 
 class InContext(OnePass):
-    """The support as context: EQ-CTX-1, theta = (theta_0, {(key_i, value_i)}) over the support positions i.
+    """The support as context. EQ-CTX-1: theta = (theta_0, {(key_i, value_i)}) over the support positions i.
 
     A model that has support and query in one context looks back at the support. It does so in two places (EQ-MEM-1):
 
