@@ -23,8 +23,8 @@ ID = re.compile(r"EQ-[A-Z0-9]+-\d+")
 DEFINED = re.compile(r"(EQ-[A-Z0-9]+-\d+)(?::\s+|\s{2,})(\S.*?)(?=\.?\s*$|\s{3,}|;|\.\s)", re.MULTILINE)
 HEAD = """# Equations
 
-Every equation of the course has an id. It stands in the notebook, in the docstring of the code that is it, and in the test
-that proves it. This table is made by `python scripts/equation_ledger.py`; a test fails when it is incomplete.
+Every equation of the course has an id. It stands in the notebook, in the docstring of the code that is it, and in the
+test that proves it. This table is made by `python scripts/equation_ledger.py`; a test fails when it is incomplete.
 
 | id | formula | code | test | notebook |
 |---|---|---|---|---|
