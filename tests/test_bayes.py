@@ -37,21 +37,25 @@ CASES = [  # world, knobs, support lengths: nothing, cut-off dialogues, one or t
     (BRUTE, {"correct": 0.3}, (0, 1, 2, 3, 5, 8) * 2),  # every knob on
     (BRUTE, {"correct": 0.9, "word_noise": 0.0, "volunteer": 0.1}, (0, 2, 4, 7)),
     (THREE, {"correct": 0.5}, (0, 1, 2, 4, 7) * 2),
-    (THREE, {"correct": 0.5, "word_noise": 0.0}, (0, 1, 4, 7)),
+    (THREE, {"correct": 0.5, "word_noise": 0.0, "volunteer": 0.2}, (0, 1, 4, 7)),
 ]
 
 
 def telling_queries(task, count: int) -> list[Turn]:
     """Query turns, the ones whose act is uncertain and whose prompt says something about the order first.
 
-    Among those with corrections (where there are any) the ones whose new value is one of several come first.
+    Where there are corrections, all but one of them have one whose new value is one of several.
     """
-    def tells(turn: Turn) -> tuple[bool, bool]:
-        fix = turn.meaning.correction
-        return (fix is not None and len(task.world.values[fix.slot]) > 2,
-                bool(turn.meaning.before) and turn.state.count("-") >= 2)
+    def tells_order(turn: Turn) -> bool:
+        return bool(turn.meaning.before) and turn.state.count("-") >= 2
 
-    return sorted(task.query(4 * count), key=tells, reverse=True)[:count]
+    def tells_value(turn: Turn) -> bool:
+        fix = turn.meaning.correction
+        return fix is not None and len(task.world.values[fix.slot]) > 2
+
+    turns = sorted(task.query(4 * count), key=tells_order, reverse=True)
+    fixes = [turn for turn in turns if tells_value(turn)][:count - 1]
+    return (fixes + [turn for turn in turns if turn not in fixes])[:count]
 
 
 @pytest.mark.parametrize(("world", "knobs", "shots"), CASES)
@@ -212,7 +216,7 @@ def test_predicted_probabilities_are_frequencies(world, noise):
         assert abs(hits - expected) <= 4.5 * math.sqrt(variance) + 1e-6, (name, count, hits, expected)
     assert {name for name, _ in bins} - {"correction"} == {"state", "act", "response"}
     assert (sum(bins["correction", i][0] for i in range(10)) > 1000) == (world.spec.knobs.correct > 0)
-    assert sum(count > 500 for count, *_ in bins.values()) >= 20
+    assert sum(count > 500 for count, *_ in bins.values()) >= 18
 
 
 # ---------------------------------------------------------------- nobody beats it

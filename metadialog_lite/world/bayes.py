@@ -215,7 +215,7 @@ class Posterior:
         return self._given(self.counts[slot], word)
 
     def _corrected(self, fix: Correction) -> Sequence[float]:
-        """p(new value | what is heard in a correction, old value). EQ-BAYES-3.
+        """EQ-BAYES-3:  p(new = v | D_S, prompt)  ∝  [v ≠ old] · p(v | heard word, D_S, the old value's word).
 
         The prompt shows the old value. The new one is another one, uniformly; and where the old value's word
         is named, the prompt says as much about its meaning as a support turn does.
