@@ -151,9 +151,14 @@ def hide_words(turns: TurnBatch, share: float, random: torch.Generator) -> TurnB
     at the latter only cannot adapt to what the value word means. Hiding words makes it look at all of them.
     """
     ids = turns.tokens
-    is_user = (ids == USR).cumsum(-1) - ((ids == STATE) | (ids == SYS)).cumsum(-1) + (ids[..., :1] == STATE).long() > 0
-    hidden = is_user & (ids != USR) & (torch.rand(ids.shape, generator=random).to(ids.device) < share)
+    hidden = user_words(ids) & (torch.rand(ids.shape, generator=random).to(ids.device) < share)
     return turns._replace(tokens=ids.masked_fill(hidden, UNK))
+
+
+def user_words(ids: Tensor) -> Tensor:
+    """Which tokens are words of the user: bool, shaped as ``ids`` [..., length]."""
+    inside = (ids == USR).cumsum(-1) - ((ids == STATE) | (ids == SYS)).cumsum(-1) + (ids[..., :1] == STATE).long() > 0
+    return inside & (ids != USR)
 
 
 @dataclass

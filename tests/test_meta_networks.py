@@ -127,16 +127,19 @@ def test_recall_is_attention_with_a_null_entry():
 
 
 def test_a_set_encoder_counts_each_word_on_its_own():
-    """EQ-SET-1: words that the support does not hold read as zero; two equal turns say more than one."""
+    """EQ-SET-1: words that nobody said read as zero; two equal turns say more than one; the user's words are apart."""
     model = make_tiny("prior").model
     encoder = make_encoder(model).double()
     turns = make_tasks(1, 2)[0]
     once, twice = (read_set(encoder, encoder.theta(), encode_turns(t, VOCABULARY)) for t in (turns[:1], turns[:1] * 2))
-    present = torch.zeros(len(VOCABULARY), dtype=torch.bool)
-    present[encode_turns(turns[:1], VOCABULARY).tokens.flatten()] = True
-    assert bool((once.words[~present] == 0).all())
-    assert bool((once.words[present].abs().sum(-1) > 0).all())
-    assert bool((twice.words[present].norm(dim=-1) > once.words[present].norm(dim=-1)).all())
+    for a, b, words in ((once.heard, twice.heard, turns[0].user),
+                        (once.said, twice.said, (*turns[0].state, *turns[0].act, *turns[0].response))):
+        present = torch.zeros(len(VOCABULARY), dtype=torch.bool)
+        present[VOCABULARY.encode(words)] = True
+        if words is not turns[0].user:
+            present[VOCABULARY.encode(["<act>", "<sys>", "<eos>"])] = True  # the markers that end the parts
+        assert torch.equal(a.abs().sum(-1) > 0, present)
+        assert bool((b[present].norm(dim=-1) > a[present].norm(dim=-1)).all())
 
 
 def test_emitted_changes_are_film_and_low_rank():
@@ -154,7 +157,7 @@ def test_emitted_changes_are_film_and_low_rank():
     assert float(sizes[1]) < 1e-10 * float(sizes[0])
     with torch.no_grad():
         for name, value in learner.emit.items():
-            if not name.startswith(("left_", "word_seen", "word_whole")) and name != "word":
+            if not name.startswith(("left_", "word_heard", "word_said", "word_whole")) and name != "word":
                 value.zero_()
     for name, value in learner.adapt(turns).theta.items():
         if name in theta_0:

@@ -35,7 +35,8 @@ def make_emission(model: DialogueModel, rank: int) -> nn.ParameterDict:
     width = model.config.width
     found = {
         "word": matrix(random, width, 2 * width),
-        "word_seen": matrix(random, width, 2 * width),
+        "word_heard": matrix(random, width, 2 * width),
+        "word_said": matrix(random, width, 2 * width),
         "word_whole": matrix(random, width, 2 * width),
         "word_in": zeros(2 * width, width),
         "word_out": zeros(2 * width, width),
@@ -55,20 +56,20 @@ def make_emission(model: DialogueModel, rank: int) -> nn.ParameterDict:
 def emit(emission: Phi, theta: Theta, reading: Reading) -> Theta:
     """EQ-EMIT-1: theta = theta_0 + change(D), for an untied theta_0. With z = what is said of the whole support:
 
-    - word w: a two-layer network of (e_w, what is said of w, z) -> changes of its row of the embedding, of the output
-      layer and of the output bias. Words that were not seen change as well: when four of five meanings are taken,
-      the fifth word is known without having been heard;
+    - word w: two two-layer networks; from (e_w, w as heard from the user) a change of its row of the embedding, from
+      (e_w, w as said to the user, z) changes of its row of the output layer and of the output bias. Words that were
+      not seen change as well: when four of five meanings are taken, the fifth word is known without having been heard;
     - FiLM (Perez et al. 2018, arXiv 1709.07871): scale and shift of the last hidden state, shift of the MLP's units;
     - low rank: U(z) V for every matrix of every layer.
     """
-    whole, seen = reading
-    known = theta["embedding"] * math.sqrt(whole.shape[-1])
-    about = known @ emission["word"] + seen @ emission["word_seen"] + (whole @ emission["word_whole"]).unsqueeze(-2)
-    word = F.gelu(about)
+    whole, heard, said = reading
+    known = theta["embedding"] * math.sqrt(whole.shape[-1]) @ emission["word"]
+    listening = F.gelu(known + heard @ emission["word_heard"])
+    speaking = F.gelu(known + said @ emission["word_said"] + (whole @ emission["word_whole"]).unsqueeze(-2))
     change = {
-        "embedding": word @ emission["word_in"],
-        "output_embedding": word @ emission["word_out"],
-        "output_bias": (word @ emission["word_bias"]).squeeze(-1),
+        "embedding": listening @ emission["word_in"],
+        "output_embedding": speaking @ emission["word_out"],
+        "output_bias": (speaking @ emission["word_bias"]).squeeze(-1),
         "norm_weight": whole @ emission["film_weight"],
         "norm_bias": whole @ emission["film_bias"],
     }

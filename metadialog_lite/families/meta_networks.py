@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metadialog_lite.episodes import TurnBatch, Vocabulary
+from metadialog_lite.episodes import TurnBatch, Vocabulary, user_words
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
 from metadialog_lite.families.emission import emit, make_emission, matrix, part_of, zeros
 from metadialog_lite.families.set_encoder import by_word, make_encoder, read_rows, read_set
@@ -40,7 +40,8 @@ class InContext(OnePass):
 
     A model that has support and query in one context looks back at the support. It does so in two places (EQ-MEM-1):
 
-    - each word looks where it itself was used before, and takes up what a reader of the whole support turn makes of it
+    - each word of the user looks where it itself was used before, and takes up what a reader of the whole support
+    turn makes of it
       there (attention with perfectly sharp scores: a word finds itself). That is added to the word's embedding;
     - before it speaks, the model asks what came next when the support was in a state like its own: keys are hidden
       states h_i, values the words y_i that followed. These entries stay in theta as its memory.
@@ -75,7 +76,8 @@ class InContext(OnePass):
         theta = self.theta_0(phi, support)
         if support.turns() == 0:
             return theta
-        used = by_word(support, self.said_of_words(phi, theta, support), len(self.vocabulary))
+        said, heard = self.said_of_words(phi, theta, support), user_words(support.tokens)
+        used = by_word(support, said, heard, len(self.vocabulary))
         shift = F.gelu(used @ phi["words.value"]) @ phi["words.out"]
         theta = {**untie_head(theta), "embedding": theta["embedding"] + shift}
         rows = self.model.hidden(theta, support.tokens, support.where)

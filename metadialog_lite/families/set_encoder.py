@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metadialog_lite.episodes import PAD, TurnBatch
+from metadialog_lite.episodes import PAD, TurnBatch, user_words
 from metadialog_lite.model import DialogueModel, Theta
 
 
@@ -23,11 +23,13 @@ class Reading(NamedTuple):
     """What a set encoder gives.
 
     whole  [..., width]              about the task
-    words  [..., vocabulary, width]  about each word of the vocabulary; zero for a word that the support does not hold
+    heard  [..., vocabulary, width]  about each word as a word of the user; zero for a word that the user did not say
+    said   [..., vocabulary, width]  about each word in what is to be predicted: states, acts, responses
     """
 
     whole: Tensor
-    words: Tensor
+    heard: Tensor
+    said: Tensor
 
 
 def make_encoder(model: DialogueModel) -> DialogueModel:
@@ -49,19 +51,26 @@ def read_rows(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> tup
 
 
 def read_set(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
-    """EQ-SET-1: (Σ_i h_i / (1 + n), Σ_{i: x_i = w} h_i / (1 + n_w)) over all support positions i with hidden state h_i.
+    """EQ-SET-1: (Σ_i h_i / (1 + n), Σ_{i: x_i = w} h_i / (1 + n_w)) over support positions i with hidden states h_i.
 
+    The second sum is taken twice, over the user's words and over the targets: "thai" in a state is not a private word
+    of the speaker, and its meaning must not change because it was mentioned often.
     A sum divided by (1 + count) is a mean that begins at zero: one sighting counts half, many count fully.
     """
     rows, there = read_rows(encoder, weights, support)
-    rows, there = rows.flatten(-3, -2), there.flatten(-2)
-    return Reading(rows.sum(-2) / (1 + there.sum(-1, keepdim=True)), by_word(support, rows, encoder.config.vocabulary))
+    rows, size = rows.flatten(-3, -2), encoder.config.vocabulary
+    whole = rows.sum(-2) / (1 + there.flatten(-2).sum(-1, keepdim=True))
+    heard, said = user_words(support.tokens), support.segment > 0
+    return Reading(whole, by_word(support, rows, heard, size), by_word(support, rows, said, size))
 
 
-def by_word(support: TurnBatch, rows: Tensor, vocabulary: int) -> Tensor:
-    """Σ_{i: x_i = w} row_i / (1 + n_w) for each word w: rows [..., turns * length, width] -> [..., words, width]."""
-    of_word = F.one_hot(support.tokens.flatten(-2), vocabulary).to(rows.dtype).mT
-    return (of_word @ rows) / (1 + of_word.sum(-1, keepdim=True))
+def by_word(support: TurnBatch, rows: Tensor, where: Tensor, vocabulary: int) -> Tensor:
+    """Σ_{i: x_i = w} row_i / (1 + n_w) for each word w, over the positions ``where`` [..., turns, length].
+
+    rows [..., turns * length, width] -> [..., vocabulary, width]
+    """
+    of_word = F.one_hot(support.tokens.flatten(-2), vocabulary).to(rows.dtype) * where.flatten(-2).unsqueeze(-1)
+    return (of_word.mT @ rows) / (1 + of_word.sum(-2).unsqueeze(-1))
 
 
 def read_turns(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
