@@ -10,7 +10,7 @@ from tiny import VOCABULARY, make_batches, make_tasks, make_tiny
 from metadialog_lite.episodes import encode_turns
 from metadialog_lite.families import Learner
 from metadialog_lite.families.base import tasks_of
-from metadialog_lite.families.set_encoder import make_encoder, read_set
+from metadialog_lite.families.set_encoder import read_set, reader
 from metadialog_lite.memory import recall
 
 NETWORKS = ["hypernetwork", "fast_weights", "in_context"]
@@ -128,10 +128,9 @@ def test_recall_is_attention_with_a_null_entry():
 
 def test_a_set_encoder_counts_each_word_on_its_own():
     """EQ-SET-1: words that nobody said read as zero; two equal turns say more than one; the user's words are apart."""
-    model = make_tiny("prior").model
-    encoder = make_encoder(model).double()
-    turns = make_tasks(1, 2)[0]
-    once, twice = (read_set(encoder, encoder.theta(), encode_turns(t, VOCABULARY)) for t in (turns[:1], turns[:1] * 2))
+    learner, turns = make_tiny("hypernetwork"), make_tasks(1, 2)[0]
+    weights = {name: value.detach() for name, value in reader(learner.phi()).items()}
+    once, twice = (read_set(learner.model, weights, encode_turns(t, VOCABULARY)) for t in (turns[:1], turns[:1] * 2))
     for a, b, words in ((once.heard, twice.heard, turns[0].user),
                         (once.said, twice.said, (*turns[0].state, *turns[0].act, *turns[0].response))):
         present = torch.zeros(len(VOCABULARY), dtype=torch.bool)
@@ -147,8 +146,8 @@ def test_emitted_changes_are_film_and_low_rank():
     learner, turns = shaken("hypernetwork", rank=1), make_tasks(1, 4)[0]
     theta_0 = {name: value.detach() for name, value in learner.model.theta().items()}
     theta = learner.adapt(turns).theta
-    weights = {name: value.detach() for name, value in learner.encoder.theta().items()}
-    whole = read_set(learner.encoder, weights, encode_turns(turns, VOCABULARY)).whole
+    weights = {name: value.detach() for name, value in reader(learner.phi()).items()}
+    whole = read_set(learner.model, weights, encode_turns(turns, VOCABULARY)).whole
     shift = whole @ learner.emit["film_bias"].detach()
     torch.testing.assert_close(theta["norm_bias"] - theta_0["norm_bias"], shift)
     change = theta["layer0_mlp_in"] - theta_0["layer0_mlp_in"]

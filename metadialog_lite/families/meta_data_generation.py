@@ -30,7 +30,7 @@ from metadialog_lite.families.base import Phi, inner_step
 from metadialog_lite.families.emission import matrix, part_of, zeros
 from metadialog_lite.families.meta_optimization import MetaSGD
 from metadialog_lite.families.recombine import WAYS, recombined
-from metadialog_lite.families.set_encoder import make_encoder, read_turns
+from metadialog_lite.families.set_encoder import make_encoder, read_turns, reader
 from metadialog_lite.model import DialogueModel, Theta
 from metadialog_lite.turns import CAPABILITIES
 
@@ -168,7 +168,7 @@ class ExampleWeights(MetaData):
         """EQ-REW-1: [..., turns, 3], from 0 to 2; reads each turn, the mean of all turns, and theta_0's losses."""
         phi = self.whole(phi)
         weigh = part_of(phi, "weigh.")
-        turns = read_turns(self.encoder, part_of(phi, "encoder."), support)
+        turns = read_turns(self.model, reader(phi), support)
         losses = self.model.nll(self.theta_0(phi, support), support)
         hidden = (turns @ weigh["turn"] + (turns.mean(-2) @ weigh["whole"]).unsqueeze(-2) + losses @ weigh["loss"])
         return 2 * (F.gelu(hidden) @ weigh["out"]).sigmoid()

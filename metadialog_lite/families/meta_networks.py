@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from metadialog_lite.episodes import TurnBatch, Vocabulary, user_words
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
 from metadialog_lite.families.emission import emit, make_emission, matrix, part_of, zeros
-from metadialog_lite.families.set_encoder import by_word, make_encoder, read_rows, read_set
+from metadialog_lite.families.set_encoder import by_word, make_encoder, read_rows, read_set, reader
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
 
@@ -97,7 +97,7 @@ class InContext(OnePass):
 
     def said_of_words(self, phi: Phi, theta: Theta, support: TurnBatch) -> Tensor:
         """What each word is in its turn: [..., turns * length, width]."""
-        rows, _ = read_rows(self.encoder, part_of(phi, "encoder."), support)
+        rows, _ = read_rows(self.model, reader(phi), support)
         return rows.flatten(-3, -2)
 
     def said_of_states(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
@@ -187,5 +187,5 @@ class Hypernetwork(OnePass):
         theta = untie_head(self.theta_0(phi, support))
         if support.turns() == 0:
             return theta
-        reading = read_set(self.encoder, part_of(phi, "encoder."), support)
+        reading = read_set(self.model, reader(phi), support)
         return emit(part_of(phi, "emit."), theta, reading)

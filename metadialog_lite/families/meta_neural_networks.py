@@ -30,7 +30,7 @@ from metadialog_lite.episodes import TurnBatch, Vocabulary
 from metadialog_lite.families.base import Phi, Rates, inner_step
 from metadialog_lite.families.emission import emit, make_emission, part_of, zeros
 from metadialog_lite.families.meta_optimization import MetaSGD
-from metadialog_lite.families.set_encoder import Reading, make_encoder, read_set
+from metadialog_lite.families.set_encoder import Reading, make_encoder, read_set, reader
 from metadialog_lite.model import DialogueModel, ModelConfig, Theta, untie_head
 
 #: In theta, scores of structure are called ``scores_layer0_heads`` and so on; the gates made of them ``gates_...``.
@@ -131,7 +131,7 @@ class StructureParameters(MetaSGD):
         if support.turns() == 0:
             return self.propose(phi, theta, None)
         rates = self.inner_rates(phi, self.theta_0(phi, support))
-        theta = self.propose(phi, theta, read_set(self.encoder, part_of(phi, "encoder."), support))
+        theta = self.propose(phi, theta, read_set(self.model, reader(phi), support))
         exact = torch.is_grad_enabled() and not self.first_order
         for _ in range(self.inner_steps if steps is None else steps):
             theta = inner_step(theta, rates, lambda now: self.support_loss(now, support), exact)

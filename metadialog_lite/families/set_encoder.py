@@ -8,12 +8,11 @@ once over everything (what is this speaker like?), and once for each word (what 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from metadialog_lite.episodes import PAD, TurnBatch, user_words
 from metadialog_lite.model import DialogueModel, Theta
@@ -32,12 +31,22 @@ class Reading(NamedTuple):
     said: Tensor
 
 
-def make_encoder(model: DialogueModel) -> DialogueModel:
-    """The transformer that reads single turns: of the model's own size, with other weights."""
-    return DialogueModel(replace(model.config, layers=1), model.seed + 1)
+def make_encoder(model: DialogueModel) -> nn.ParameterDict:
+    """The layers that read whole turns: of the model's own size, with other weights.
+
+    Their words, places and parts are the model's own: a joint model already knows which words go together.
+    """
+    fresh = DialogueModel(model.config, model.seed + 1).theta()
+    return nn.ParameterDict({name: value for name, value in fresh.items() if name.startswith(("layer", "norm"))})
 
 
-def read_rows(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> tuple[Tensor, Tensor]:
+def reader(phi: dict[str, Tensor]) -> Theta:
+    """The encoder's weights out of phi: theta_0 with the encoder's layers in the place of its own."""
+    own = {name[len("encoder.") :]: value for name, value in phi.items() if name.startswith("encoder.")}
+    return {name[len("model.") :]: value for name, value in phi.items() if name.startswith("model.")} | own
+
+
+def read_rows(model: DialogueModel, weights: Theta, support: TurnBatch) -> tuple[Tensor, Tensor]:
     """Every token of every support turn, read in the light of its whole turn.
 
     Returns rows [..., turns, length, width], zero at padding, and what is no padding [..., turns, length].
@@ -45,20 +54,20 @@ def read_rows(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> tup
     tokens, there = support.tokens, support.tokens != PAD
     mask = torch.where(there, 0.0, -math.inf).to(weights["embedding"].dtype)[..., None, None, :]
     everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
-    rows = encoder.hidden(weights, tokens, everywhere, mask).unflatten(-2, tokens.shape[-2:])
+    rows = model.hidden(weights, tokens, everywhere, mask).unflatten(-2, tokens.shape[-2:])
     rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
     return rows * there.unsqueeze(-1), there
 
 
-def read_set(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
+def read_set(model: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
     """EQ-SET-1: (Σ_i h_i / (1 + n), Σ_{i: x_i = w} h_i / (1 + n_w)) over support positions i with hidden states h_i.
 
     The second sum is taken twice, over the user's words and over the targets: "thai" in a state is not a private word
     of the speaker, and its meaning must not change because it was mentioned often.
     A sum divided by (1 + count) is a mean that begins at zero: one sighting counts half, many count fully.
     """
-    rows, there = read_rows(encoder, weights, support)
-    rows, size = rows.flatten(-3, -2), encoder.config.vocabulary
+    rows, there = read_rows(model, weights, support)
+    rows, size = rows.flatten(-3, -2), model.config.vocabulary
     whole = rows.sum(-2) / (1 + there.flatten(-2).sum(-1, keepdim=True))
     heard, said = user_words(support.tokens), support.segment > 0
     return Reading(whole, by_word(support, rows, heard, size), by_word(support, rows, said, size))
@@ -73,7 +82,7 @@ def by_word(support: TurnBatch, rows: Tensor, where: Tensor, vocabulary: int) ->
     return (of_word.mT @ rows) / (1 + of_word.sum(-2).unsqueeze(-1))
 
 
-def read_turns(encoder: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
+def read_turns(model: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
     """Each turn by itself: the mean of its rows, [..., turns, width]."""
-    rows, there = read_rows(encoder, weights, support)
+    rows, there = read_rows(model, weights, support)
     return rows.sum(-2) / there.sum(-1, keepdim=True)
