@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -36,9 +36,14 @@ class ParameterError(ValueError):
 
 
 class Parameters(BaseModel):
-    """What a notebook run can be told. Defaults are those of the notebooks."""
+    """What a notebook run can be told. Defaults are those of notebook 05; others have a kind of their own.
+
+    ``offered`` are the learners of the notebook, ``without`` the parameters that its cell does not have.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    offered: ClassVar[tuple[str, ...]] = LEARNERS
+    without: ClassVar[tuple[str, ...]] = ()
 
     world: str = "restaurants.en"
     corpus: str = ""
@@ -67,8 +72,8 @@ class Parameters(BaseModel):
     @field_validator("learner")
     @classmethod
     def _learner(cls, value: str) -> str:
-        if value not in LEARNERS:
-            raise ValueError(f"unknown learner{_nearest(value, LEARNERS)}")
+        if value not in cls.offered:
+            raise ValueError(f"unknown learner{_nearest(value, cls.offered)}")
         return value
 
     @field_validator("device")
@@ -101,6 +106,11 @@ class Parameters(BaseModel):
             raise ValueError(f"the folder '{path.parent}' cannot be written ({error.strerror}); choose a folder that "
                              "you may write to") from error
         return value
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names that a parameters cell may give."""
+        return [name for name in cls.model_fields if name not in cls.without]
 
     @cached_property
     def source(self) -> TaskSource:
@@ -141,21 +151,31 @@ class Parameters(BaseModel):
                 f"{self.shots} shots, {self.meta_steps} meta-steps, seed {self.seed}, {self.device}")
 
 
-def parameters(values: Mapping[str, Any] | None = None, /, **more: Any) -> Parameters:
+Kind = TypeVar("Kind", bound=Parameters)
+
+
+@overload
+def parameters(values: Mapping[str, Any] | None = None, /, **more: Any) -> Parameters: ...
+@overload
+def parameters(values: Mapping[str, Any] | None, kind: type[Kind], /, **more: Any) -> Kind: ...
+def parameters(
+    values: Mapping[str, Any] | None = None, kind: type[Parameters] = Parameters, /, **more: Any
+) -> Parameters:
     """Validate a notebook's parameters: ``parameters(globals())`` or ``parameters(shots=8, …)``.
 
-    Of a mapping such as ``globals()`` only known names are taken; keyword arguments must all be known.
+    Of a mapping such as ``globals()`` only known names are taken; keyword arguments must all be known. ``kind`` is the
+    notebook's own kind of parameters.
 
     Raises:
         ParameterError: with one line for each culprit.
     """
-    known = list(Parameters.model_fields)
+    known = kind.names()
     values = values or {}
     given = {name: values[name] for name in known if name in values} | more
-    unknown = [name for name in [*_written_names(values), *more] if name not in known]
+    unknown = [name for name in [*_written_names(values, known), *more] if name not in known]
     faults = [f"{name}: there is no such parameter{_nearest(name, known)}" for name in dict.fromkeys(unknown)]
     try:
-        result = Parameters.model_validate({k: v for k, v in given.items() if k in known})
+        result = kind.model_validate({k: v for k, v in given.items() if k in known})
     except ValidationError as error:
         faults += [_line(fault) for fault in error.errors()]
     else:
@@ -193,11 +213,11 @@ def _near_source(name: str, value: str) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _written_names(values: Mapping[str, Any]) -> list[str]:
+def _written_names(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     """Names assigned in the parameters cell and in the one that papermill injects, as far as IPython remembers."""
     cells = [str(cell) for cell in values.get("In", [])]
     injected = [cell for cell in cells if cell.startswith("# Parameters\n")][-1:]
-    known = set(Parameters.model_fields)
+    known = set(names)
     typed = [cell for cell in cells if len(known.intersection(_assigned(cell, annotated=True))) >= 3][-1:]
     return [name for cell in typed for name in _assigned(cell, annotated=True)] + [
         name for cell in injected for name in _assigned(cell, annotated=False)

@@ -6,7 +6,7 @@ import ast
 import inspect
 import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,17 @@ def joint_start(p: Parameters, say: Callable[[str], None] = print, steps: int = 
     return found
 
 
-def meta_trained(p: Parameters) -> Checkpoint | None:
-    """The shipped meta-trained checkpoint of ``p.source``, if there is one (the first in alphabetical order)."""
+def meta_trained(p: Parameters, learners: Sequence[str] = ()) -> Checkpoint | None:
+    """The shipped meta-trained checkpoint of ``p.source``, if there is one (the first in alphabetical order).
+
+    Only checkpoints of ``learners`` count; when none are named, of those that the notebook is about (``p.offered``).
+    """
     for path in sorted((data_dir() / "checkpoints").glob(f"{p.source.name}.*.safetensors")):
         try:
             found = _fitting(load_checkpoint(path, p.source.name), p)
         except CheckpointError:
             continue
-        if found.learner.trained == "meta":
+        if found.learner.trained == "meta" and found.learner.name in (learners or p.offered):
             return found
     return None
 
