@@ -189,7 +189,7 @@ def spoken_lines(result: Result) -> list[str]:
     if result.bleu is not None:
         lines.append(f"{_line('BLEU', result.bleu, best.get('bleu'))}  ({result.bleu_signature})")
     if result.perplexity:
-        values = ", ".join(f"{value:.2f} at {shots}" for shots, value in result.perplexity.items())
+        values = ", ".join(f"{value:.4g} at {shots}" for shots, value in result.perplexity.items())
         lines.append(f"response perplexity per token (vocabulary {result.vocabulary}): {values} shots")
     seconds = result.seconds
     if "against" in result.options:
@@ -209,7 +209,7 @@ def _against_lines(learner: str, against: dict[str, Any]) -> list[str]:
                                          f"{chosen['inner_steps']} steps, {'head' if chosen['head_only'] else 'whole'}")
         lines.append(f"  {shots:>2} shots: {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] {verdict}{how}")
     if against.get("perplexity"):
-        values = ", ".join(f"{value:.2f} at {shots}" for shots, value in against["perplexity"].items())
+        values = ", ".join(f"{value:.4g} at {shots}" for shots, value in against["perplexity"].items())
         lines.append(f"  {other}: response perplexity per token {values} shots")
     seconds = against["seconds"]
     lines.append(f"  {other}: CPU seconds training {_number(seconds['train'])}, "

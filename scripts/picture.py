@@ -19,7 +19,7 @@ labpage = importlib.import_module("labpage")  # lies with the browser tests
 
 CELL = """from metadialog_lite.lab import TrainingPanel
 from metadialog_lite.world import load_world
-panel = TrainingPanel(load_world("restaurants.en"), learner="meta_sgd", inner_lr=0.0015, inner_steps=1, shots=16,
+panel = TrainingPanel(load_world("restaurants.en"), learner="meta_sgd", inner_lr=0.001, inner_steps=1, shots=16,
                       seconds={seconds}, start="restaurants.en.joint")
 panel"""
 

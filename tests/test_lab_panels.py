@@ -407,11 +407,11 @@ def test_order_belongs_to_the_learner(panel: TrainingPanel) -> None:
 
 
 def test_a_learner_brings_a_rate_that_it_bears() -> None:
-    panel = TrainingPanel(WORLD, learner="meta_sgd", inner_lr=0.0015, inner_steps=1)
+    panel = TrainingPanel(WORLD, learner="meta_sgd", inner_lr=0.001, inner_steps=1)
     panel.learner_box.value = "fomaml"
     assert panel.settings().inner_lr == 0.0005
     panel.learner_box.value = "reptile"
-    assert panel.settings().inner_lr == 0.0015
+    assert panel.settings().inner_lr == 0.001
     panel.rate_slider.value = 0.01  # the reader's own choice stays
     panel.learner_box.value = "fomaml"
     assert panel.settings().inner_lr == 0.01

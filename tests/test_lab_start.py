@@ -98,3 +98,17 @@ def test_stored_results_become_a_table(tmp_path: Path):
     assert table.index("| a |") < table.index("| b |")
     assert "0.900 [0.800, 1.000]" in table
     assert "No results are stored" in stored_table("w", 8, tmp_path).data
+
+
+def test_a_stored_comparison_is_a_sentence_not_a_row(tmp_path: Path):
+    rows = [Row(shots=16, capability="total", loss=1.0)]
+    difference = {"16": {"mean": -0.5, "low": -0.6, "high": -0.4}}
+    other = {"learner": "finetune", "checkpoint": "j", "seconds": {"train": 515.0, "adapt": 0.1},
+             "difference": difference, "chosen": {"16": {"trials": 130}}}
+    Result(learner="a", world="w", seed=0, split="test", tasks=200, query_turns=8, rows=rows,
+           options={"against": other}).write(tmp_path / "against.json")
+    Result(learner="a", world="w", seed=0, split="test", tasks=200, query_turns=8, rows=rows).write(tmp_path / "a.json")
+    text = stored_table("w", 16, tmp_path).data
+    assert text.count("| a |") == 1
+    assert "the best of 130 settings on validation speakers" in text
+    assert "a − finetune, speaker by speaker: -0.500 nats/turn, 95 % interval [-0.600, -0.400]: a wins." in text

@@ -21,8 +21,6 @@ from metadialog_lite.episodes import TurnBatch, Vocabulary
 from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inner_gradient, inner_step
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
-#: An outer step of size beta changes a learned inner rate by about the factor 1 + PACE * beta.
-PACE = 10.0
 #: Learned rates start at inner_lr * exp(BOOST): a row of the embedding hears only of the turns with its word, every
 #: other tensor of all turns, so the embedding starts with a rate ten times as large.
 BOOST = {"embedding": math.log(10.0)}
@@ -34,6 +32,7 @@ class MAML(Learner):
     inner_lr        alpha, in parameter units per nat of the support loss (summed over the support, as in the paper)
     inner_steps     K
     learned_rates   also meta-learn one alpha for each tensor, starting at ``inner_lr``: see :meth:`inner_rates`
+    pace            how fast they are learned: an outer step of size beta changes them by about a factor 1 + pace * beta
     """
 
     name = "maml"
@@ -46,15 +45,18 @@ class MAML(Learner):
         inner_lr: float = 0.0003,
         inner_steps: int = 3,
         learned_rates: bool = False,
+        pace: float = 10.0,
     ) -> None:
         super().__init__(model, vocabulary)
         check_inner(inner_lr, inner_steps)
-        self.inner_lr, self.inner_steps = inner_lr, inner_steps
+        if not 0 < pace <= 100:
+            raise ValueError(f"pace is {pace}; it must be above 0 and at most 100 (10: fast, 4: steadier)")
+        self.inner_lr, self.inner_steps, self.pace = inner_lr, inner_steps, pace
         self.rates = nn.ParameterDict()
         if learned_rates:
             shapes = {name: self.rate_shape(value) for name, value in self.adapted(self.theta_0(self.phi())).items()}
             for name, shape in shapes.items():
-                self.rates[name] = nn.Parameter(torch.full(shape, BOOST.get(name, 0.0) / PACE))
+                self.rates[name] = nn.Parameter(torch.full(shape, BOOST.get(name, 0.0) / pace))
 
     def rate_shape(self, value: Tensor) -> torch.Size:
         """Shape of the learned rate of a tensor: one number."""
@@ -71,12 +73,12 @@ class MAML(Learner):
     def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
         """alpha for every tensor that takes inner steps.
 
-        A learned alpha is inner_lr * exp(PACE * r). The papers learn alpha itself; but useful
+        A learned alpha is inner_lr * exp(pace * r). The papers learn alpha itself; but useful
         rates lie a factor of 100 apart, and an outer step changes every number by about as much, so that large rates
         would be out of reach for thousands of steps. On the scale of r all rates are learned equally fast.
         """
         learned = {name: phi.get(f"rates.{name}") for name in self.adapted(theta)}
-        return {name: self.inner_lr * (1.0 if r is None else (PACE * r).exp()) for name, r in learned.items()}
+        return {name: self.inner_lr * (1.0 if r is None else (self.pace * r).exp()) for name, r in learned.items()}
 
     def steps(self) -> int:
         return self.inner_steps
@@ -152,9 +154,10 @@ class MetaSGD(MAML):
     name = "meta_sgd"
 
     def __init__(
-        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 3
+        self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 3,
+        pace: float = 10.0,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps, learned_rates=True)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, True, pace)
 
     def rate_shape(self, value: Tensor) -> torch.Size:
         return value.shape

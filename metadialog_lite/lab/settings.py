@@ -20,6 +20,8 @@ ENDLESS = 10**9
 LIVE_OUTER_LR = 1e-3
 #: FOMAML does not see that θ moves to where inner steps overshoot: with a larger α it runs away (0.0015: in 18 steps).
 HIGHEST_RATE = {"fomaml": 0.0005}
+#: Learned inner rates change slowly in a live curve: with the usual pace of 10 single steps overshoot now and then.
+LIVE_PACE = {"meta_sgd": 4.0}
 #: β of a live training with an end, where it differs from TrainConfig's: one inner step bears large outer steps.
 PLANNED_OUTER_LR = {"meta_sgd": 1e-2}
 
@@ -87,6 +89,8 @@ def build_trainer(source: TaskSource, settings: Settings, model: Any = None) -> 
     from metadialog_lite.workbench import build_learner
 
     options = {"inner_lr": settings.inner_lr, "inner_steps": settings.inner_steps}
+    if settings.learner in LIVE_PACE:
+        options["pace"] = LIVE_PACE[settings.learner]
     checkpoint = load_checkpoint(settings.start, source.name) if settings.start else None
     if model is None and checkpoint:
         model = checkpoint.learner.model.config

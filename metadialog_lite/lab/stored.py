@@ -28,23 +28,41 @@ def stored_table(source: str, shots: int, folder: Path | None = None) -> Any:
     """The stored results on ``source`` after ``shots`` support turns as a Markdown table, lowest loss first."""
     from IPython.display import Markdown
 
-    rows = []
+    rows, lines = [], []
     for result in stored_results(source, folder):
         try:
             row = result.row(shots)
         except KeyError:
             continue
+        if "against" in result.options:  # a paired comparison; the learner has its own row already
+            lines.append(against(result, shots))
+            continue
         loss = float("inf") if row.loss is None else row.loss
-        rows.append((loss, f"| {result.learner} | {result.seed} | {result.tasks} | {_number(row.loss)} "
+        speakers, spoken = result.options.get("speakers", result.tasks), (result.perplexity or {}).get(str(shots))
+        rows.append((loss, f"| {result.learner} | {result.seed} | {speakers} | {_number(row.loss)} "
                            f"| {_number(row.bayes)} | {_with(row.gap_closed, row.gap_low, row.gap_high)} "
+                           f"| {_number(spoken, 2)} "
                            f"| {_number(result.seconds.train, 0)} | {_number(result.seconds.adapt, 2)} |"))
     if not rows:
         return Markdown(f"*No results are stored for {source} after {shots} support turns.*")
     head = (f"Stored results on held-out speakers of **{source}** after {shots} support turns "
             "(nats per turn; CPU seconds; 95 % interval in brackets):\n\n"
-            "| learner | seed | speakers | loss | Bayes floor | gap closed | training | adapting, a speaker |\n"
-            "|---|---|---|---|---|---|---|---|\n")
-    return Markdown(head + "\n".join(text for _, text in sorted(rows)))
+            "| learner | seed | speakers | loss | Bayes floor | gap closed | perplexity | training | adapting, each |\n"
+            "|---|---|---|---|---|---|---|---|---|\n")
+    return Markdown("\n\n".join([head + "\n".join(text for _, text in sorted(rows)), *lines]))
+
+
+def against(result: Result, shots: int) -> str:
+    """One sentence on a stored paired comparison: who was compared at which budget, the difference, and who wins."""
+    other = result.options["against"]
+    difference = other["difference"].get(str(shots))
+    if difference is None:
+        return f"*The comparison of {result.learner} with {other['learner']} has no row for {shots} support turns.*"
+    trials = other.get("chosen", {}).get(str(shots), {}).get("trials")
+    how = f", the best of {trials} settings on validation speakers" if trials else ""
+    ours, theirs = (_number(seconds, 0) for seconds in (result.seconds.train, other["seconds"]["train"]))
+    return (f"At equal budget ({ours} and {theirs} CPU seconds of training{how}): "
+            f"{compared(result.learner, other['learner'], Difference(**difference))}.")
 
 
 def summary(result: Result, shots: int) -> str:
