@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.microscope import GradientMicroscope
     from metadialog_lite.lab.parameters import Parameters, parameters
     from metadialog_lite.lab.predict import predict
+    from metadialog_lite.lab.swap_panel import SwapPanel
+    from metadialog_lite.lab.theta_panel import ThetaPanel
     from metadialog_lite.lab.training_panel import TrainingPanel
 
 _HOME = {
@@ -25,6 +27,8 @@ _HOME = {
     "AdaptationPanel": "adaptation_panel",
     "GradientMicroscope": "microscope",
     "ChatPanel": "chat_panel",
+    "ThetaPanel": "theta_panel",
+    "SwapPanel": "swap_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -33,8 +37,8 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "TrainingPanel", "Verdict", "check",
-           "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "SwapPanel", "ThetaPanel",
+           "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:
