@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
+from metadialog_lite.compare_command import compare
 from metadialog_lite.world.command import world_app
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ EXAMPLES = {"option": "inner_lr=0.0005", "model": "width=64"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
                   help="Meta-learning in generative dialogue systems, small enough to read.")
 app.add_typer(world_app, name="world")
+app.command()(compare)
 say = Console(stderr=True)
 
 
@@ -133,6 +135,7 @@ def evaluate(
         help="compare with this baseline on the same tasks, such as finetune")] = None,
     against_checkpoint: Annotated[Optional[str], typer.Option(  # noqa: UP045
         help="where that baseline starts from, such as a joint model trained as long")] = None,
+    per_task: Annotated[bool, typer.Option("--per-task", help="also keep the loss of every task")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON alone on stdout")] = False,
 ) -> None:
     """Loss, Bayes floor, regret and gap closed per capability and shots on held-out tasks, with 95 % intervals."""
@@ -144,7 +147,7 @@ def evaluate(
         torch.set_num_threads(threads)
         result = workbench.evaluate_checkpoint(
             checkpoint, learner, world, corpus, list(_shots(shots)), tasks, query_turns, seed, split, decode,
-            against, against_checkpoint,
+            against, against_checkpoint, per_task,
         )
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from error

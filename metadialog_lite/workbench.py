@@ -217,7 +217,7 @@ def training_seconds(checkpoint: Checkpoint) -> float | None:
 def evaluate_checkpoint(
     name: str, learner: str | None, world: str | None, corpus: str | None, shots: list[int], tasks: int,
     query_turns: int, seed: int, split: str, decode: bool, against: str | None = None,
-    against_checkpoint: str | None = None,
+    against_checkpoint: str | None = None, per_task: bool = False,
 ) -> Result:
     """Evaluate a checkpoint, or a baseline that starts from its θ₀, on its own or another world of the same words.
 
@@ -226,6 +226,8 @@ def evaluate_checkpoint(
             difference for each number of shots.
         against_checkpoint: where that baseline starts from (such as a joint model trained just as long); by
             default from the same checkpoint.
+        per_task: keep the total loss of every task in ``options["per_task"]`` (shots → nats per query turn), so that
+            results can be compared task by task later.
     """
     if split not in ("train", "valid", "test"):
         raise ValueError(f"split '{split}': test, valid or train expected")
@@ -243,6 +245,9 @@ def evaluate_checkpoint(
     result = evaluate(judged, source, shots, tasks, query_turns, seed, split, decode, losses)
     result.options |= options
     result.seconds.train = training_seconds(checkpoint)
+    if per_task:
+        totals = losses.loss.sum(-1).round(6)
+        result.options["per_task"] = {str(k): totals[:, i].tolist() for i, k in enumerate(losses.shots)}
     if against is not None or against_checkpoint is not None:
         other = checkpoint if against_checkpoint is None else load_checkpoint(against_checkpoint)
         rival, chosen = _judged(other, against, source, shots, query_turns, seed)

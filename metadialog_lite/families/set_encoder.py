@@ -34,10 +34,14 @@ class Reading(NamedTuple):
 def make_encoder(model: DialogueModel) -> nn.ParameterDict:
     """The layers that read whole turns: of the model's own size, with other weights.
 
-    Their words, places and parts are the model's own: a joint model already knows which words go together.
+    Their words, places and parts are the model's own: a joint model already knows which words go together. ``repeated``
+    is added to a token that stood in the same turn before, so that in a state what is new differs from what was known.
     """
     fresh = DialogueModel(model.config, model.seed + 1).theta()
-    return nn.ParameterDict({name: value for name, value in fresh.items() if name.startswith(("layer", "norm"))})
+    layers = {name: value for name, value in fresh.items() if name.startswith(("layer", "norm"))}
+    random = torch.Generator().manual_seed(model.seed + 5)
+    width = model.config.width
+    return nn.ParameterDict({**layers, "repeated": torch.randn(width, generator=random) / math.sqrt(width)})
 
 
 def reader(phi: dict[str, Tensor]) -> Theta:
@@ -54,7 +58,9 @@ def read_rows(model: DialogueModel, weights: Theta, support: TurnBatch) -> tuple
     tokens, there = support.tokens, support.tokens != PAD
     mask = torch.where(there, 0.0, -math.inf).to(weights["embedding"].dtype)[..., None, None, :]
     everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
-    rows = model.hidden(weights, tokens, everywhere, mask).unflatten(-2, tokens.shape[-2:])
+    before = (tokens.unsqueeze(-1) == tokens.unsqueeze(-2)).tril(-1).any(-1).flatten(-2).unsqueeze(-1)
+    words = F.embedding(tokens.flatten(-2), weights["embedding"]) + before * weights["repeated"]
+    rows = model.hidden(weights, tokens, everywhere, mask, words).unflatten(-2, tokens.shape[-2:])
     rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
     return rows * there.unsqueeze(-1), there
 

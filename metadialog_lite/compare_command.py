@@ -1,0 +1,75 @@
+"""``metadialog-lite compare``: run what is missing of the comparison, and show the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from metadialog_lite.paths import data_dir
+
+if TYPE_CHECKING:
+    from metadialog_lite.results import Result
+
+say = Console(stderr=True)
+
+
+def compare(
+    learners: Annotated[str, typer.Option(help="learners with commas between them, or all")] = "all",
+    world: Annotated[str, typer.Option(help="shipped world with a joint checkpoint WORLD.joint")] = "restaurants.en",
+    seeds: Annotated[str, typer.Option(help="training seeds with commas between them")] = "1",
+    tasks: Annotated[int, typer.Option(min=20, help="held-out tasks")] = 200,
+    budget: Annotated[float, typer.Option(min=1, help="CPU seconds of training for each, warm start included")] = 480.0,
+    folder: Annotated[Path, typer.Option(help="where checkpoints go")] = Path("runs/compare"),
+    results: Annotated[Path | None, typer.Option(help="where results go; by default data/results/compare")] = None,
+    run: Annotated[bool, typer.Option("--run/--show", help="run what is missing, or only show what is there")] = False,
+) -> None:
+    """Every learner on the same held-out tasks after the same training budget; finished runs are never made twice."""
+    from metadialog_lite import comparison
+
+    kept = results or data_dir() / "results" / "compare"
+    try:
+        names = [*comparison.BASELINES, *comparison.RECIPES] if learners == "all" else learners.split(",")
+        numbers = [int(seed) for seed in seeds.split(",")]
+        todo = comparison.plans(names, world, numbers, folder.resolve(), kept, tasks=tasks, budget=budget)
+    except ValueError as error:
+        say.print(f"[bold red]bad input:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    try:
+        for plan in todo if run else ():
+            for command in plan.run():
+                say.print(escape(command), highlight=False, soft_wrap=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        say.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    show(comparison.finished(kept, world), world)
+
+
+def show(runs: Mapping[tuple[str, int], Result], world: str, shots: int = 16) -> None:
+    """Print the table after ``shots`` support turns and one verdict a learner."""
+    from metadialog_lite import comparison
+
+    console = Console(markup=False, highlight=False)
+    table = Table(title=f"{world}, {shots} support turns; nats per turn, CPU seconds")
+    for name in ("learner", "seed", "loss", "gap closed", "state", "act", "response", "JGA", "BLEU", "train", "adapt",
+                 "parameters"):
+        table.add_column(name, justify="left" if name == "learner" else "right")
+    rows = []
+    for (learner, seed), result in runs.items():
+        total = result.row(shots)
+        closed = [result.row(shots, part).gap_closed for part in ("total", "state", "act", "response")]
+        jga = result.jga.gold_previous_state if result.jga else None
+        cells = [total.loss, *closed, jga, result.bleu, result.seconds.train, result.seconds.adapt]
+        digits = (3, 3, 3, 3, 3, 3, 1, 0, 3)
+        text = ["-" if x is None else f"{x:.{n}f}" for x, n in zip(cells, digits, strict=True)]
+        rows.append((-(closed[0] or -9.0), [learner, str(seed), *text, str(result.parameters or 0)]))
+    for _, cells_ in sorted(rows):
+        table.add_row(*cells_)
+    console.print(table)
+    for learner in dict.fromkeys(name for name, _ in runs if name not in comparison.BASELINES):
+        console.print(comparison.verdict(runs, learner, shots))

@@ -1,0 +1,86 @@
+"""The comparison of all learners: plans, pairing, verdicts, and one small real run through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from metadialog_lite.cli import app
+from metadialog_lite.comparison import BASELINES, BUDGET, RECIPES, STAGES, WARM, finished, paired, plans, verdict
+from metadialog_lite.families import LEARNERS
+from metadialog_lite.results import Result, Row
+
+
+def made_up(learner: str, training_seed: int, losses: list[float], **more: Any) -> Result:
+    rows = [Row(shots=16, capability="total", loss=float(np.mean(losses)))]
+    options = {"per_task": {"16": losses}, "training_seed": training_seed}
+    return Result(**{"learner": learner, "world": "w", "seed": 0, "split": "test", "tasks": len(losses),
+                     "query_turns": 8, "rows": rows, "options": options, **more})
+
+
+def test_every_learner_is_in_the_comparison() -> None:
+    assert {*RECIPES, *BASELINES} == set(LEARNERS)
+    assert sum(stage.share for stage in STAGES) == pytest.approx(1)
+
+
+def test_everybody_has_the_same_budget(tmp_path: Path) -> None:
+    for plan in plans([*RECIPES, "finetune"], "restaurants.en", [1], tmp_path, tmp_path):
+        spent = [float(c[c.index("--seconds") + 1]) for c in plan.commands() if c[0] == "train"]
+        warm = 0 if plan.learner == "finetune" else WARM
+        assert sum(spent) + warm == pytest.approx(BUDGET, abs=0.01)
+        assert plan.commands()[-1][0] == "evaluate"
+
+
+def test_an_unknown_learner_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="learner 'mamel' is not in the comparison; there are: anil"):
+        plans(["mamel"], "restaurants.en", [1], tmp_path, tmp_path)
+    assert CliRunner().invoke(app, ["compare", "--learners", "mamel"]).exit_code == 2
+
+
+def test_paired_differences_are_over_tasks() -> None:
+    random = np.random.default_rng(0)
+    hard = random.normal(3, 2, 100)  # tasks differ much more than learners
+    a, b = made_up("a", 1, (hard - 0.1).tolist()), made_up("b", 1, hard.tolist())
+    difference = paired(a, b, 16)
+    assert difference.mean == pytest.approx(-0.1)
+    assert difference.high < -0.09
+    assert difference.wins
+    with pytest.raises(ValueError, match="different tasks"):
+        paired(a, made_up("b", 1, hard.tolist(), seed=7), 16)
+    with pytest.raises(ValueError, match="evaluate with --per-task"):
+        paired(a, b, 8)
+
+
+def test_a_learner_wins_only_when_it_wins_with_every_training_seed() -> None:
+    hard = np.linspace(1, 5, 50)
+    runs = {("a", 1): made_up("a", 1, (hard - 1).tolist()), ("finetune", 1): made_up("finetune", 1, hard.tolist()),
+            ("a", 2): made_up("a", 2, (hard - 1).tolist()), ("finetune", 2): made_up("finetune", 2, hard.tolist())}
+    assert verdict(runs, "a").endswith("in 2 training seeds: a wins")
+    runs["a", 2] = made_up("a", 2, (hard + 1).tolist())
+    assert verdict(runs, "a").endswith("no clear win")
+    assert "no run of finetune" in verdict({("a", 3): runs["a", 1]}, "a")
+
+
+def test_a_real_run_is_made_once_and_shown(tmp_path: Path) -> None:
+    """Two stages of meta-training of about a second each, evaluation, file, table; then nothing is done again."""
+    call = ["compare", "--learners", "meta_sgd", "--seeds", "4", "--tasks", "20", "--budget", str(WARM + 2),
+            "--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 0
+    assert "meta_sgd" not in shown.output
+    ran = CliRunner().invoke(app, [*call, "--run"])
+    assert ran.exit_code == 0, ran.output
+    assert "metadialog-lite train --learner meta_sgd" in ran.output
+    result = finished(tmp_path / "results", "restaurants.en")["meta_sgd", 4]
+    assert [c.split()[1] for c in result.options["commands"]] == ["train", "train", "evaluate"]
+    assert str(tmp_path) not in " ".join(result.options["commands"])
+    assert len(result.options["per_task"]["16"]) == 20
+    assert result.row(16).loss == pytest.approx(np.mean(result.options["per_task"]["16"]), abs=1e-5)
+    assert result.jga is not None
+    again = CliRunner().invoke(app, [*call, "--run"])
+    assert "metadialog-lite train" not in again.output
+    assert "meta_sgd" in again.output
