@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from metadialog_lite.families import make_learner
 from metadialog_lite.families.base import Learner
 from metadialog_lite.lab import SwapPanel, ThetaPanel, theta_figure
 from metadialog_lite.lab import start as start_module
+from metadialog_lite.lab.check import check, exercises
 from metadialog_lite.lab.parameters import LEARNERS, ParameterError, parameters
 from metadialog_lite.lab.parameters_03 import NETWORKS, NetworkParameters
 from metadialog_lite.lab.start import meta_trained
@@ -224,3 +227,69 @@ def test_each_theta_serves_its_own_speaker_best() -> None:
     (own, foreign), (foreign_too, own_too) = panel.losses
     assert own + 1 < foreign
     assert own_too + 1 < foreign_too
+
+
+# The exercises -------------------------------------------------------------------------------------------------------
+
+
+def by_word(rows: Any, words: Any, vocabulary: int) -> Any:
+    found = torch.zeros(vocabulary, rows.shape[1], dtype=rows.dtype).index_add(0, words, rows)
+    return found / (1 + torch.bincount(words, minlength=vocabulary)).unsqueeze(-1)
+
+
+def emit(weight: Any, z: Any, left: Any, right: Any) -> Any:
+    return weight + (z @ left).view(weight.shape[0], right.shape[0]) @ right
+
+
+def recall(query: Any, key: Any, value: Any, null: float) -> Any:
+    scores = (query @ key.T / key.shape[1] ** 0.5).exp()
+    return scores @ value / (scores.sum(1, keepdim=True) + math.exp(null))
+
+
+@pytest.mark.parametrize(("identifier", "answer"), [("03.1", by_word), ("03.2", emit), ("03.3", recall)])
+def test_right_answers_pass(identifier: str, answer: Any) -> None:
+    for _ in range(3):
+        verdict = check(identifier, answer)
+        assert verdict.passed, verdict
+        assert verdict.misconception is None
+
+
+@pytest.mark.parametrize(("identifier", "answer", "label"), [
+    ("03.1", lambda r, w, v: torch.zeros(v, r.shape[1], dtype=r.dtype).index_add(0, w, r), "sum without division"),
+    ("03.1", lambda r, w, v: torch.stack([r[w == i].mean(0) if (w == i).any() else 0 * r[0] for i in range(v)]),
+     "mean without the 1"),
+    ("03.1", lambda r, w, v: torch.zeros(v, r.shape[1], dtype=r.dtype).index_add(0, w, r) / (1 + len(r)),
+     "n instead of n_w"),
+    ("03.1", lambda r, w, v: torch.stack([r[w == i][-1] if (w == i).any() else 0 * r[0] for i in range(v)]),
+     "order decides"),
+    ("03.1", lambda r, w, v: (r.sum(0) / (1 + len(r))).repeat(v, 1), "everything in every word"),
+    ("03.2", lambda w, z, a, b: (z @ a).view(w.shape[0], -1) @ b, "θ₀ forgotten"),
+    ("03.2", lambda w, z, a, b: w + (z @ a).view(-1, w.shape[0]).T @ b, "numbers in the wrong order"),
+    ("03.2", lambda w, z, a, b: w - (z @ a).view(w.shape[0], -1) @ b, "change subtracted"),
+    ("03.2", lambda w, z, a, b: w, "nothing emitted"),
+    ("03.2", lambda w, z, a, b: w + a.sum(0).view(w.shape[0], -1) @ b, "z ignored"),
+    ("03.3", lambda q, k, v, n: (q @ k.T / k.shape[1] ** 0.5).softmax(1) @ v, "no null entry"),
+    ("03.3", lambda q, k, v, n: recall(q * k.shape[1] ** 0.5, k, v, n), "scores not scaled"),
+    ("03.3", lambda q, k, v, n: recall(q, k, v, n / k.shape[1] ** 0.5), "null scaled, too"),
+    ("03.3", lambda q, k, v, n: (q @ k.T / k.shape[1] ** 0.5).exp() @ v, "not normalised"),
+    ("03.3", lambda q, k, v, n: (q @ k.T / k.shape[1] ** 0.5 + n).softmax(1) @ v, "no null entry"),
+])
+def test_usual_mistakes_are_named(identifier: str, answer: Any, label: str) -> None:
+    verdict = check(identifier, answer)
+    assert not verdict.passed
+    assert verdict.misconception == label
+
+
+CHEAP = [lambda *a: ..., None, 0.0, "answer", lambda *a: 0.0, lambda *a: a[0], lambda *a: a[0] * 0, lambda: 1,
+         lambda *a: torch.zeros(3), lambda *a: float("nan"), lambda *a: "text", lambda *a: 1 / 0]
+
+
+@pytest.mark.parametrize("identifier", ["03.1", "03.2", "03.3"])
+@pytest.mark.parametrize("answer", CHEAP, ids=range(len(CHEAP)))
+def test_no_checker_is_satisfied_by_anything_cheap(identifier: str, answer: Any) -> None:
+    assert not check(identifier, answer).passed
+
+
+def test_the_exercises_of_this_notebook_are_listed() -> None:
+    assert exercises("03") == ["03.1", "03.2", "03.3"]
+    assert "stub" in check("03.1", lambda *a: ...).message
