@@ -10,7 +10,7 @@ from tiny import VOCABULARY, make_batches, make_tasks, make_tiny
 from metadialog_lite.episodes import encode_turns
 from metadialog_lite.families import Learner
 from metadialog_lite.families.base import tasks_of
-from metadialog_lite.families.set_encoder import read_set, reader
+from metadialog_lite.families.set_encoder import read_changes, read_set, reader
 from metadialog_lite.memory import recall
 
 NETWORKS = ["hypernetwork", "fast_weights", "in_context"]
@@ -161,3 +161,17 @@ def test_emitted_changes_are_film_and_low_rank():
     for name, value in learner.adapt(turns).theta.items():
         if name in theta_0:
             torch.testing.assert_close(value, theta_0[name], rtol=0, atol=0)
+
+
+def test_a_users_word_takes_note_of_what_changed_in_the_state():
+    """EQ-SET-2 by hand: the mean (with one more in the count) of the rows of new state tokens, added to every row."""
+    learner = shaken("hypernetwork")
+    weights = {name: value.detach() for name, value in reader(learner.phi()).items()}
+    batch = encode_turns(make_tasks(1, 3)[0], VOCABULARY)
+    rows = torch.randn(*batch.tokens.shape, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    found = read_changes(weights, rows, batch)
+    for i, ids in enumerate(batch.tokens.tolist()):
+        new = [p for p, token in enumerate(ids) if batch.segment[i, p] == 1 and token not in ids[:p]]
+        assert new  # the marker that ends the state is always new
+        change = rows[i, new].sum(0) / (1 + len(new))
+        torch.testing.assert_close(found[i], rows[i] + change @ weights["change"])

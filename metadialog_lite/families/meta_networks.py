@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from metadialog_lite.episodes import TurnBatch, Vocabulary, user_words
 from metadialog_lite.families.base import Adapted, Learner, Phi, as_batch
 from metadialog_lite.families.emission import emit, make_emission, matrix, part_of, zeros
-from metadialog_lite.families.set_encoder import by_word, make_encoder, read_rows, read_set, reader
+from metadialog_lite.families.set_encoder import by_word, make_encoder, read_changes, read_rows, read_set, reader
 from metadialog_lite.model import DialogueModel, Theta, untie_head
 from metadialog_lite.turns import Turn
 
@@ -96,9 +96,10 @@ class InContext(OnePass):
         }
 
     def said_of_words(self, phi: Phi, theta: Theta, support: TurnBatch) -> Tensor:
-        """What each word is in its turn: [..., turns * length, width]."""
-        rows, _ = read_rows(self.model, reader(phi), support)
-        return rows.flatten(-3, -2)
+        """What each word is in its turn: [..., turns, length, width]."""
+        weights = reader(phi)
+        rows, _ = read_rows(self.model, weights, support)
+        return read_changes(weights, rows, support)
 
     def said_of_states(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
         """What followed each state, the embedding of y_i: [..., turns * targets, width]."""
@@ -128,7 +129,7 @@ class FastWeights(InContext):
 
     def said_of_words(self, phi: Phi, theta: Theta, support: TurnBatch) -> Tensor:
         """asinh(-10 dL/dx_i) of each word's embedding x_i."""
-        return torch.asinh(-10 * self.word_gradient(theta, support))
+        return torch.asinh(-10 * self.word_gradient(theta, support)).unflatten(-2, support.tokens.shape[-2:])
 
     def said_of_states(self, phi: Phi, theta: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
         """asinh(-10 dL/dh_i) of each state h_i."""

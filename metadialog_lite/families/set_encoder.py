@@ -41,7 +41,9 @@ def make_encoder(model: DialogueModel) -> nn.ParameterDict:
     layers = {name: value for name, value in fresh.items() if name.startswith(("layer", "norm"))}
     random = torch.Generator().manual_seed(model.seed + 5)
     width = model.config.width
-    return nn.ParameterDict({**layers, "repeated": torch.randn(width, generator=random) / math.sqrt(width)})
+    return nn.ParameterDict({
+        **layers, "repeated": torch.randn(width, generator=random) / math.sqrt(width), "change": torch.eye(width),
+    })
 
 
 def reader(phi: dict[str, Tensor]) -> Theta:
@@ -58,11 +60,27 @@ def read_rows(model: DialogueModel, weights: Theta, support: TurnBatch) -> tuple
     tokens, there = support.tokens, support.tokens != PAD
     mask = torch.where(there, 0.0, -math.inf).to(weights["embedding"].dtype)[..., None, None, :]
     everywhere = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens)
-    before = (tokens.unsqueeze(-1) == tokens.unsqueeze(-2)).tril(-1).any(-1).flatten(-2).unsqueeze(-1)
-    words = F.embedding(tokens.flatten(-2), weights["embedding"]) + before * weights["repeated"]
+    words = F.embedding(tokens.flatten(-2), weights["embedding"])
+    words = words + repeated(tokens).flatten(-2).unsqueeze(-1) * weights["repeated"]
     rows = model.hidden(weights, tokens, everywhere, mask, words).unflatten(-2, tokens.shape[-2:])
     rows = F.layer_norm(rows, rows.shape[-1:]) * weights["norm_weight"] + weights["norm_bias"]
     return rows * there.unsqueeze(-1), there
+
+
+def repeated(tokens: Tensor) -> Tensor:
+    """Which tokens stood in the same turn before: bool, shaped as ``tokens`` [..., length]."""
+    return (tokens.unsqueeze(-1) == tokens.unsqueeze(-2)).tril(-1).any(-1)
+
+
+def read_changes(weights: Theta, rows: Tensor, support: TurnBatch) -> Tensor:
+    """EQ-SET-2: row_i + C · mean of the rows of what is new in the state of the same turn, [..., turns, length, width].
+
+    What a user says changes the state: each word of a turn takes note of what changed. Which word it was that changed
+    it, one turn cannot always tell; the sum over turns can.
+    """
+    new = ((support.segment == 1) & ~repeated(support.tokens)).to(rows.dtype).unsqueeze(-1)
+    change = (rows * new).sum(-2, keepdim=True) / (1 + new.sum(-2, keepdim=True))
+    return rows + change @ weights["change"]
 
 
 def read_set(model: DialogueModel, weights: Theta, support: TurnBatch) -> Reading:
@@ -73,19 +91,18 @@ def read_set(model: DialogueModel, weights: Theta, support: TurnBatch) -> Readin
     A sum divided by (1 + count) is a mean that begins at zero: one sighting counts half, many count fully.
     """
     rows, there = read_rows(model, weights, support)
-    rows, size = rows.flatten(-3, -2), model.config.vocabulary
-    whole = rows.sum(-2) / (1 + there.flatten(-2).sum(-1, keepdim=True))
-    heard, said = user_words(support.tokens), support.segment > 0
-    return Reading(whole, by_word(support, rows, heard, size), by_word(support, rows, said, size))
+    whole = rows.flatten(-3, -2).sum(-2) / (1 + there.flatten(-2).sum(-1, keepdim=True))
+    heard = by_word(support, read_changes(weights, rows, support), user_words(support.tokens), model.config.vocabulary)
+    return Reading(whole, heard, by_word(support, rows, support.segment > 0, model.config.vocabulary))
 
 
 def by_word(support: TurnBatch, rows: Tensor, where: Tensor, vocabulary: int) -> Tensor:
     """Σ_{i: x_i = w} row_i / (1 + n_w) for each word w, over the positions ``where`` [..., turns, length].
 
-    rows [..., turns * length, width] -> [..., vocabulary, width]
+    rows [..., turns, length, width] -> [..., vocabulary, width]
     """
     of_word = F.one_hot(support.tokens.flatten(-2), vocabulary).to(rows.dtype) * where.flatten(-2).unsqueeze(-1)
-    return (of_word.mT @ rows) / (1 + of_word.sum(-2).unsqueeze(-1))
+    return (of_word.mT @ rows.flatten(-3, -2)) / (1 + of_word.sum(-2).unsqueeze(-1))
 
 
 def read_turns(model: DialogueModel, weights: Theta, support: TurnBatch) -> Tensor:
