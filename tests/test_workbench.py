@@ -59,7 +59,7 @@ def test_exactly_one_source() -> None:
 
 
 @pytest.mark.parametrize(("name", "options", "word"), [
-    ("mammal", {}, "did you mean maml"), ("zzz", {}, "There are: maml, fomaml"),
+    ("mammal", {}, "did you mean maml"), ("zzz", {}, "There are: hypernetwork, fast_weights"),
     ("maml", {"inner_rl": 1.0}, "did you mean inner_lr"), ("prior", {"inner_lr": 1.0}, "There are: none"),
     ("maml", {"inner_lr": "much"}, "inner_lr='much'"), ("maml", {"inner_lr": -0.1}, "above 0"),
     ("maml", {"inner_lr": float("nan")}, "above 0"), ("maml", {"inner_lr": 99}, "at most 10"),
@@ -88,7 +88,7 @@ def test_a_job_writes_a_checkpoint_that_says_how_it_came_about(tmp_path: Path) -
     assert len(records) == checkpoint.state["step"] == 4  # type: ignore[index]
     assert checkpoint.info["command"] == "metadialog-lite train …"
     assert checkpoint.info["diverged"] is False
-    assert checkpoint.config.options == {"inner_lr": 0.001, "inner_steps": 3}
+    assert checkpoint.config.options == {"inner_lr": 0.001, "inner_steps": 3, "pace": 10.0}
 
 
 def test_stopped_and_resumed_is_the_same_as_not_stopped(tmp_path: Path) -> None:
