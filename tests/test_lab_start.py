@@ -107,6 +107,7 @@ def test_a_stored_comparison_is_a_sentence_not_a_row(tmp_path: Path):
              "difference": difference, "chosen": {"16": {"trials": 130}}}
     Result(learner="a", world="w", seed=0, split="test", tasks=200, query_turns=8, rows=rows,
            options={"against": other}).write(tmp_path / "against.json")
+    assert stored_table("w", 16, tmp_path).data.count("| a |") == 1  # the only result of a
     Result(learner="a", world="w", seed=0, split="test", tasks=200, query_turns=8, rows=rows).write(tmp_path / "a.json")
     text = stored_table("w", 16, tmp_path).data
     assert text.count("| a |") == 1

@@ -28,15 +28,17 @@ def stored_table(source: str, shots: int, folder: Path | None = None) -> Any:
     """The stored results on ``source`` after ``shots`` support turns as a Markdown table, lowest loss first."""
     from IPython.display import Markdown
 
-    rows, lines = [], []
-    for result in stored_results(source, folder):
+    rows, lines, results = [], [], stored_results(source, folder)
+    plain = {(result.learner, result.seed) for result in results if "against" not in result.options}
+    for result in results:
         try:
             row = result.row(shots)
         except KeyError:
             continue
-        if "against" in result.options:  # a paired comparison; the learner has its own row already
+        if "against" in result.options:  # a paired comparison is a sentence, and a row when there is no other one
             lines.append(against(result, shots))
-            continue
+            if (result.learner, result.seed) in plain:
+                continue
         loss = float("inf") if row.loss is None else row.loss
         speakers, spoken = result.options.get("speakers", result.tasks), (result.perplexity or {}).get(str(shots))
         rows.append((loss, f"| {result.learner} | {result.seed} | {speakers} | {_number(row.loss)} "
