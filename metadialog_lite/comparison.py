@@ -36,31 +36,36 @@ class Stage:
 
 
 #: First many-shot tasks with words hidden, to learn what there is to adapt; then all numbers of shots, every word seen.
-STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.4, "0,1,2,4,8,16,16,32", 0.0))
+STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32", 0.0))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A learner's outer rate β and options, chosen on validation tasks."""
+    """A learner's outer rate β and options, chosen on validation tasks.
+
+    after  CPU seconds of Meta-SGD that come first (part of the budget): one-pass learners find the words' meanings only
+           from a theta_0 that has learned to use them
+    """
 
     outer_lr: float
     options: dict[str, Any] = field(default_factory=dict)
+    after: float = 0.0
 
 
-_STEP = {"inner_lr": 0.00625, "inner_steps": 1}
+_STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0}
 RECIPES: dict[str, Recipe] = {
-    "hypernetwork": Recipe(0.003),
-    "fast_weights": Recipe(0.003),
-    "in_context": Recipe(0.004),
+    "hypernetwork": Recipe(0.004, after=120.0),
+    "fast_weights": Recipe(0.004),
+    "in_context": Recipe(0.004, after=120.0),
     "structure": Recipe(0.01, _STEP),
-    "parameters": Recipe(0.005, _STEP),
-    "structure_parameters": Recipe(0.005, _STEP),
+    "parameters": Recipe(0.004, {**_STEP, "inner_lr": 0.00625, "pace": 10.0}, after=120.0),
+    "structure_parameters": Recipe(0.004, {**_STEP, "inner_lr": 0.00625, "pace": 10.0}, after=120.0),
     "maml": Recipe(0.01, {**_STEP, "learned_rates": True}),
-    "fomaml": Recipe(0.003, {"inner_lr": 0.001, "inner_steps": 3}),
-    "reptile": Recipe(0.003, {"inner_lr": 0.001, "inner_steps": 3}),
+    "fomaml": Recipe(0.003, {"inner_lr": 0.0005, "inner_steps": 3}),
+    "reptile": Recipe(0.003, {"inner_lr": 0.0005, "inner_steps": 3}),
     "anil": Recipe(0.01, {**_STEP, "learned_rates": True}),
     "meta_sgd": Recipe(0.01, _STEP),
-    "learned_optimizer": Recipe(0.005, {"inner_lr": 0.003, "inner_steps": 2}),
+    "learned_optimizer": Recipe(0.005, {"inner_lr": 0.001, "inner_steps": 2}),
     "distillation": Recipe(0.01, _STEP),
     "augmentation": Recipe(0.01, _STEP),
     "example_weights": Recipe(0.01, _STEP),
@@ -105,17 +110,26 @@ class Plan:
             return [*made, self._evaluate(joint, ["--learner", self.learner])]
         recipe = RECIPES[self.learner]
         made, before = [], self.start or f"{self.world}.joint"
+        if recipe.after:
+            first = RECIPES["meta_sgd"]
+            made.append(self._train("meta_sgd", before, recipe.after, Stage(1, 1, "16", 0.25), first, "first"))
+            before = made[-1][-1]
         for number, stage in enumerate(STAGES):
-            out = str(self.checkpoint(number))
-            made.append([
-                "train", "--learner", self.learner, *base, "--start", before,
-                "--seconds", f"{(self.budget - WARM) * stage.share:g}", "--seed", str(self.seed + 100 * number),
+            seconds = (self.budget - WARM - recipe.after) * stage.share
+            made.append(self._train(self.learner, before, seconds, stage, recipe, number))
+            before = made[-1][-1]
+        return [*made, self._evaluate(before, [])]
+
+    def _train(
+        self, learner: str, start: str, seconds: float, stage: Stage, recipe: Recipe, number: int | str
+    ) -> list[str]:
+        options = (f"{name}={value}" for name, value in recipe.options.items())
+        return ["train", "--learner", learner, "--world", self.world, "--start", start, "--seconds", f"{seconds:g}",
+                "--seed", str(self.seed + 100 * (number if isinstance(number, int) else 2)),
                 "--outer-lr", f"{recipe.outer_lr * stage.rate:g}", "--shots", stage.shots,
                 "--word-dropout", f"{stage.word_dropout:g}",
-                *(part for name, value in recipe.options.items() for part in ("--option", f"{name}={value}")),
-                "--out", out])
-            before = out
-        return [*made, self._evaluate(before, [])]
+                *(part for option in options for part in ("--option", option)),
+                "--out", str(self.checkpoint(number))]
 
     def _evaluate(self, checkpoint: str, extra: list[str]) -> list[str]:
         return ["evaluate", "--checkpoint", checkpoint, *extra, "--world", self.world, "--shots", SHOTS,

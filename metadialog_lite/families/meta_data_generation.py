@@ -49,18 +49,18 @@ class Weighted(NamedTuple):
 class MetaData(MetaSGD):
     """What the three share: generate D' from D (EQ-MDG-1), take the steps of Meta-SGD on it (EQ-MDG-2).
 
-    inner_lr, inner_steps   alpha and K, as in Meta-SGD
-    frozen                  learn g_phi alone: theta_0 and the rates stay as the start gives them
-    identity                g_phi(D) = D
+    inner_lr, inner_steps, pace   alpha and K, and how fast alpha is learned, as in Meta-SGD
+    frozen                        learn g_phi alone: theta_0 and the rates stay as the start gives them
+    identity                      g_phi(D) = D
     """
 
     frozen = False
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        frozen: bool = False, identity: bool = False,
+        pace: float = 10.0, frozen: bool = False, identity: bool = False,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, pace)
         self.frozen, self.identity = frozen, identity
 
     def phi(self) -> Phi:
@@ -120,9 +120,9 @@ class Augmentation(MetaData):
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        frozen: bool = False, identity: bool = False, random: bool = False,
+        pace: float = 10.0, frozen: bool = False, identity: bool = False, random: bool = False,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps, frozen, identity)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, pace, frozen, identity)
         self.random = random
         if not random:
             self.trust = nn.Parameter(torch.full((len(WAYS), len(CAPABILITIES)), -2.0))
@@ -153,9 +153,9 @@ class ExampleWeights(MetaData):
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        frozen: bool = False, identity: bool = False,
+        pace: float = 10.0, frozen: bool = False, identity: bool = False,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps, frozen, identity)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, pace, frozen, identity)
         self.encoder = make_encoder(model)
         width = model.config.width
         random = torch.Generator().manual_seed(model.seed + 2)
@@ -192,9 +192,9 @@ class Distillation(MetaData):
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        frozen: bool = False, identity: bool = False, synthetic: int = 4, slots: int = 4,
+        pace: float = 10.0, frozen: bool = False, identity: bool = False, synthetic: int = 4, slots: int = 4,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps, frozen, identity)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, pace, frozen, identity)
         if not 1 <= synthetic <= 64 or not 0 <= slots <= 16:
             raise ValueError(f"synthetic is {synthetic}, slots is {slots}; 1 to 64 turns, 0 to 16 slots are possible")
         self.synthetic, self.slots = synthetic, slots

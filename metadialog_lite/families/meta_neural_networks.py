@@ -75,7 +75,7 @@ def gated(theta: Theta, config: ModelConfig, hard: bool) -> Theta:
 class StructureParameters(MetaSGD):
     """Both: a network proposes parameters and structure for the task, gradient steps refine both (EQ-MNN-1, EQ-MNN-2).
 
-    inner_lr, inner_steps   alpha and K of the argmin steps, as in MAML; rates are learned for each parameter
+    inner_lr, inner_steps   alpha and K of the argmin steps, as in MAML; rates are learned for each parameter (``pace``)
     rank                    of the proposed low-rank changes (EQ-EMIT-1)
     sparsity                nats that a structure with all gates open costs in training: what is not needed closes
     """
@@ -86,9 +86,9 @@ class StructureParameters(MetaSGD):
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        rank: int = 2, sparsity: float = 0.02,
+        pace: float = 10.0, rank: int = 2, sparsity: float = 0.02,
     ) -> None:
-        super().__init__(model, vocabulary, inner_lr, inner_steps)
+        super().__init__(model, vocabulary, inner_lr, inner_steps, pace)
         if not 0 <= sparsity <= 10:
             raise ValueError(f"sparsity is {sparsity}; it must be from 0 to 10 (nats; 0 keeps every gate open)")
         self.rank, self.sparsity = rank, sparsity
@@ -123,7 +123,7 @@ class StructureParameters(MetaSGD):
         """Those of Meta-SGD, and one for each score, learned on the same scale."""
         structure = part_of(phi, "structure.rate_")
         return {**super().inner_rates(phi, theta),
-                **{SCORES + name: self.inner_lr * 100 * (10 * rate).exp() for name, rate in structure.items()}}
+                **{SCORES + name: self.inner_lr * 100 * (self.pace * rate).exp() for name, rate in structure.items()}}
 
     def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
         """(theta', s'): proposed, then K steps of EQ-MAML-1 on both (EQ-MNN-2)."""
