@@ -72,6 +72,19 @@ def new_learner(p: Parameters, start: Checkpoint, name: str | None = None, **opt
     return learner.to(p.device)
 
 
+def shipped_or_new(
+    p: Parameters, start: Checkpoint, name: str | None = None, say: Callable[[str], None] = print
+) -> tuple[Learner, bool]:
+    """(the shipped meta-trained learner called ``name``, True), or (one that nobody has trained yet, False)."""
+    name = name or p.learner
+    found = meta_trained(p, [name])
+    if found is not None:
+        say(f"{name}: the shipped {found.path.name}")
+        return found.learner.to(p.device), True
+    say(f"{name}: none is shipped for {p.source.name}; it begins at the joint model and knows nothing yet")
+    return new_learner(p, start, name), False
+
+
 def code_of(function: Any) -> Any:
     """The source of a function or class of the package, without its docstring, as Markdown to be displayed."""
     from IPython.display import Markdown

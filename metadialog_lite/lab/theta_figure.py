@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,30 @@ def _heatmap(rows: int, colours: Any, low: float, **more: Any) -> dict[str, Any]
 def _text(table: Floats) -> list[list[str]]:
     """Probabilities as short as they can be read; nothing below 0.02."""
     return [["" if p < 0.02 else "1" if p >= 0.995 else f"{p:.2f}".lstrip("0") for p in row] for row in table]
+
+
+def small_multiples(growth: Growth, world: World, slot: str, points: Sequence[int]) -> Any:
+    """p(value | word) of one slot after some numbers of support turns, side by side, the truth framed: a figure."""
+    import plotly.graph_objects as go
+
+    number = world.slots.index(slot)
+    words, values = world.words[number], world.values[number]
+    frame = layout(250, margin={"l": 70, "r": 10, "t": 56, "b": 70}, annotations=[], showlegend=False)
+    width = (1 - 0.02 * (len(points) - 1)) / len(points)
+    traces: list[dict[str, Any]] = []
+    for i, k in enumerate(points):
+        left = i * (width + 0.02)
+        where = _axes(frame, i + 1, [left, left + width], [0, 1], f"after {k}")
+        frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -60, "showgrid": False}
+        frame[where["yaxis"].replace("y", "yaxis")] |= _names(words) | {
+            "autorange": "reversed", "showgrid": False, "showticklabels": i == 0}
+        table = growth.meanings[k][slot]
+        traces += [
+            _heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=1, ygap=1,
+                     textfont={"size": 10, "color": "#222222"}, **where) | {"z": table.tolist(), "text": _text(table)},
+            {"type": "scatter", "mode": "markers", "x": growth.truth[slot].argmax(1).tolist(),
+             "y": list(range(len(words))), **where,
+             "marker": {"symbol": "square-open", "size": 17, "color": "#000000", "line": {"width": 1.5}}}]
+    frame["title"] = {"text": f"p(value | word) for '{slot}' after k support turns; framed: the truth", "x": 0.01,
+                      "font": {"size": 14}}
+    return go.Figure(traces, frame)

@@ -111,8 +111,10 @@ class Growth:
         loss, floor = self.loss[k], self.floor[k]
         above = loss["total"] - floor["total"]
         said = f"New turns cost {loss['total']:.2f} nats/turn, "
-        if above < 0:
+        if above < -0.005:
             return said + f"{-above:.2f} below the Bayes floor by the luck of the draw."
+        if above < 0.005:
+            return said + "right at the Bayes floor."
         worst = max(CAPABILITIES, key=lambda part: loss[part] - floor[part])
         most = f"; most of that in {NAMES[worst]}" if above > 0.05 else ""
         return f"{said}{above:.2f} above the Bayes floor{most}."
