@@ -35,8 +35,8 @@ def build(world: World, shots: int) -> LivePlot:
         left = _LEFT + i * (width + _GAP)
         values, words = world.values[i], world.words[i]
         where = _axes(frame, i + 1, [left, left + width], _UPPER, f"<b>{slot}</b>: p(value | word)")
-        frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -40, "showgrid": False}
-        frame[where["yaxis"].replace("y", "yaxis")] |= _names(words) | {"autorange": "reversed", "showgrid": False}
+        frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -40}
+        frame[where["yaxis"].replace("y", "yaxis")] |= _names(words, downwards=True)
         tables.append(_heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=2, ygap=2,
                                textfont={"size": 10, "color": "#222222"}, **where))
         frames.append({"type": "scatter", "mode": "markers", "x": [], "y": [], "name": "what the speaker means",
@@ -44,13 +44,13 @@ def build(world: World, shots: int) -> LivePlot:
                        "marker": {"symbol": "square-open", "size": 24, "color": "#000000", "line": {"width": 2.5}}})
     every = [word for words in world.words for word in words]
     where = _axes(frame, count + 1, [_LEFT, 0.48], _LOWER, "<b>θ − θ₀</b> of each word (blue: up, orange: down)")
-    frame[f"xaxis{count + 1}"] |= {"showticklabels": False,
+    frame[f"xaxis{count + 1}"] |= {"showticklabels": False, "showgrid": False,
                                    "title": {"text": "the numbers of the word's embedding row", "standoff": 4}}
-    frame[f"yaxis{count + 1}"] |= _names(every) | {"autorange": "reversed", "tickfont": {"size": 8}}
+    frame[f"yaxis{count + 1}"] |= _names(every, downwards=True) | {"tickfont": {"size": 8}}
     rows = _heatmap(len(every), SIGNED, -1, **where)
     where = _axes(frame, count + 2, [_MIDDLE, 1], _LOWER, "<b>loss on new turns</b>; thin: its Bayes floor")
     frame[f"xaxis{count + 2}"] |= {"range": [-0.3, shots + 0.3], "title": {"text": "support turns", "standoff": 4}}
-    frame[f"yaxis{count + 2}"] |= {"title": {"text": "nats per turn", "standoff": 4}}
+    frame[f"yaxis{count + 2}"] |= {"range": [0, 1], "title": {"text": "nats per turn", "standoff": 4}}
     losses = [line(LOOK_OF[part], part, **where) for part in CAPABILITIES]
     floors = [line(LOOK_OF[part], f"floor of {part}", showlegend=False, **where) | {"mode": "lines"}
               for part in CAPABILITIES]
@@ -94,8 +94,11 @@ def _axes(frame: dict[str, Any], number: int, x: list[float], y: list[float], he
     return {"xaxis": f"x{n}", "yaxis": f"y{n}"}
 
 
-def _names(names: Any) -> dict[str, Any]:
-    return {"tickvals": list(range(len(names))), "ticktext": list(names)}
+def _names(names: Sequence[str], downwards: bool = False) -> dict[str, Any]:
+    """An axis with names in the place of numbers, the first one left, or on top."""
+    ends = [-0.5, len(names) - 0.5]
+    return {"tickvals": list(range(len(names))), "ticktext": list(names), "showgrid": False,
+            "range": ends[::-1] if downwards else ends}
 
 
 def _heatmap(rows: int, colours: Any, low: float, **more: Any) -> dict[str, Any]:
@@ -121,9 +124,8 @@ def small_multiples(growth: Growth, world: World, slot: str, points: Sequence[in
     for i, k in enumerate(points):
         left = i * (width + 0.02)
         where = _axes(frame, i + 1, [left, left + width], [0, 1], f"after {k}")
-        frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -60, "showgrid": False}
-        frame[where["yaxis"].replace("y", "yaxis")] |= _names(words) | {
-            "autorange": "reversed", "showgrid": False, "showticklabels": i == 0}
+        frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -60}
+        frame[where["yaxis"].replace("y", "yaxis")] |= _names(words, downwards=True) | {"showticklabels": i == 0}
         table = growth.meanings[k][slot]
         traces += [
             _heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=1, ygap=1,

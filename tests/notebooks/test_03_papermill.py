@@ -7,7 +7,9 @@ import json
 import nbformat
 import papermill as pm
 import pytest
+import torch
 
+from metadialog_lite.lab import check
 from metadialog_lite.lab.parameters_03 import NetworkParameters
 from metadialog_lite.paths import notebooks_dir
 from metadialog_lite.results import Result
@@ -69,3 +71,13 @@ def test_the_notebook_is_small_and_its_cells_are_short() -> None:
     long = {cell.id: len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code"}
     assert {name: lines for name, lines in long.items() if lines > 15} == {}
     assert "widget-view" not in NOTEBOOK.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("cell", "exercise"), [("ex1", "03.1"), ("ex2", "03.2"), ("ex3", "03.3")])
+def test_the_printed_solutions_pass_their_checks(cell: str, exercise: str) -> None:
+    (text,) = [one.source for one in nbformat.read(NOTEBOOK, 4).cells if one.id == cell]
+    assert text.count("<details><summary>Hint") == 2
+    names: dict[str, object] = {"torch": torch}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    verdict = check(exercise, next(value for name, value in names.items() if name not in ("torch", "__builtins__")))
+    assert verdict.passed, verdict
