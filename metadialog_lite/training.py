@@ -41,7 +41,7 @@ class Record:
     cpu_seconds: float  # process CPU time spent so far
     grad_norm: float
     warning: str | None = None  # set on the last record of a run that diverged
-    skipped: bool = False  # the loss exploded, so this step was not taken
+    skipped: bool = False  # loss or gradient was not finite, so this step was not taken
     hidden: float = 0.0  # share of the user's words hidden from the learner in this step; the floor sees all of them
 
     @property
@@ -60,10 +60,11 @@ class Record:
 #: A step has exploded when its loss is this many times the reference: the highest of the first losses and of the loss
 #: before adapting (few shots cost more than many), but no more than guessing every token blindly would cost …
 EXPLODED, FIRST = 3.0, 5
-#: … or this many times the highest of the last ``RECENT`` losses. Exploded steps are not taken …
+#: … or this many times the highest of the last ``RECENT`` losses. An exploded step is taken, clipped like every other
+#: one: where inner steps have become too long, it is its gradient that makes them shorter …
 LEAP, RECENT = 10.0, 50
-#: … and training has diverged after so many of them within so many steps (one bad batch is forgiven).
-PATIENCE, WITHIN = 5, 20
+#: … but training has diverged after so many of them within so many steps.
+PATIENCE, WITHIN = 8, 32
 #: β rises to its full value over so many steps: Adam's first steps are long, because it knows no gradient yet.
 WARM_UP = 20
 #: Where β does not decay, no words are hidden any more after so many steps.
@@ -144,17 +145,18 @@ class Trainer:
         exploded = self._exploded(loss["total"], norm, query)
         self._bad_steps = [bad for bad in (*self._bad_steps, *[step] * exploded) if bad > step - WITHIN]
         warning = None
-        if len(self._bad_steps) == PATIENCE or not (exploded or self._update(gradients, norm)):
+        finite = math.isfinite(loss["total"]) and math.isfinite(norm)
+        if len(self._bad_steps) == PATIENCE or (finite and not self._update(gradients, norm)):
             warning = self._give_up(loss["total"], norm, query)
         else:
             self.done_steps += 1
         self.cpu_seconds += time.process_time() - started
         self.stepping = False
-        return Record(step + 1, shots, loss, bayes, self.cpu_seconds, norm, warning, exploded, hide)
+        return Record(step + 1, shots, loss, bayes, self.cpu_seconds, norm, warning, not finite, hide)
 
     def _update(self, gradients: dict[str, Tensor], norm: float) -> bool:
         """Clip, then Adam. False when a parameter is no longer finite."""
-        if self.done_steps % KEEP_EVERY == 0:
+        if self.done_steps % KEEP_EVERY == 0 and not self._bad_steps:
             self._good, self._candidate = self._candidate, self._snapshot()
         scale = min(1.0, self.config.clip / (norm + 1e-12))
         for name, parameter in self.learner.phi().items():

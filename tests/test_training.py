@@ -162,6 +162,26 @@ def test_one_bad_batch_is_skipped_and_forgiven(monkeypatch: pytest.MonkeyPatch) 
     assert not trainer.diverged
 
 
+def test_a_finite_explosion_is_a_step_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clipped gradient is what makes too long inner steps shorter; but it is no state to go back to."""
+    trainer = Trainer(small("prior"), world(), config("prior", steps=12))
+    honest = trainer.learner.outer_gradient
+
+    def spoiled(support: object, query: object) -> object:
+        gradients, losses = honest(support, query)  # type: ignore[arg-type]
+        return gradients, losses * (1e6 if trainer.done_steps == 9 else 1)
+
+    monkeypatch.setattr(trainer.learner, "outer_gradient", spoiled)
+    for i in range(12):
+        before = state_of(trainer)
+        record = trainer.step()
+        assert not record.skipped
+        assert any(not torch.equal(v, before[k]) for k, v in trainer.learner.state_dict().items())
+        assert trainer._candidate["step"] == 0, i  # step 10 comes too soon after the explosion to be kept
+    assert trainer.finished
+    assert not trainer.diverged
+
+
 def test_explosions_at_some_shots_only_are_a_divergence_too(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(small("prior"), world(), config("prior", steps=90))
     honest = trainer.learner.outer_gradient
