@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,10 +55,11 @@ def show(runs: Mapping[tuple[str, int], Result], world: str, shots: int = 16) ->
     """Print the table after ``shots`` support turns and one verdict a learner."""
     from metadialog_lite import comparison
 
-    console = Console(markup=False, highlight=False)
-    table = Table(title=f"{world}, {shots} support turns; nats per turn, CPU seconds")
-    for name in ("learner", "seed", "loss", "gap closed", "state", "act", "response", "JGA", "BLEU", "train", "adapt",
-                 "parameters"):
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
+    table = Table(title=f"{world}, {shots} support turns: nats per turn; gap closed in total and by capability; "
+                        "JGA and BLEU after 32; CPU seconds")
+    columns = ("learner", "seed", "loss", "gap", "state", "act", "response", "JGA", "BLEU", "train", "adapt", "numbers")
+    for name in columns:
         table.add_column(name, justify="left" if name == "learner" else "right")
     rows = []
     for (learner, seed), result in runs.items():
