@@ -20,6 +20,7 @@ from metadialog_lite.checkpoints import load_checkpoint, save_checkpoint
 from metadialog_lite.cli import app
 from metadialog_lite.families.baselines import FineTune
 from metadialog_lite.results import Result
+from metadialog_lite.training import PATIENCE
 
 TINY = ["--world", "restaurants.en", "--tasks", "1", "--query-turns", "1", "--shots", "0,1", "--model", "width=8",
         "--model", "attention=8", "--model", "mlp=8", "--model", "heads=2"]
@@ -89,7 +90,7 @@ def test_a_diverged_training_is_a_failure(tmp_path: Path) -> None:
     out = tmp_path / "x.safetensors"
     done = call("train", *TINY, "--shots", "4", "--steps", "30", "--out", str(out), "--option", "inner_lr=10")
     assert done.exit_code == 1
-    assert "diverged at step 5" in done.stderr
+    assert f"diverged at step {PATIENCE}" in done.stderr
     assert load_checkpoint(out).info["diverged"] is True
 
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from small import world
 from test_gradients import largest_error
-from test_meta_networks import shaken
+from test_meta_networks import assert_batched_equals_looped, shaken
 from tiny import VOCABULARY, make_batches, make_tasks, make_tiny
 
 from metadialog_lite.episodes import encode_turns
-from metadialog_lite.families.base import tasks_of
 from metadialog_lite.families.recombine import WAYS, Parts, other_past, parts_of, recombined, sequence
 
 LEARNERS = ["distillation", "augmentation", "example_weights"]
@@ -43,14 +42,7 @@ def test_bilevel_gradient_is_the_derivative_of_the_outer_loss(name, frozen):
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_batched_equals_looped(name):
-    learner = shaken(name, **options(name))
-    support, query = make_batches()
-    together, losses = learner.outer_gradient(support, query)
-    alone = [learner.outer_gradient(tasks_of(support, slice(i, i + 1)), tasks_of(query, slice(i, i + 1)))
-             for i in range(3)]
-    for key, value in together.items():
-        torch.testing.assert_close(value, sum(g[key] for g, _ in alone) / 3, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(losses, torch.cat([loss for _, loss in alone]), rtol=1e-12, atol=1e-12)
+    assert_batched_equals_looped(shaken(name, **options(name)))
 
 
 @pytest.mark.parametrize("name", LEARNERS)

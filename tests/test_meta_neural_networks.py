@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from test_gradients import largest_error
-from test_meta_networks import shaken
+from test_meta_networks import assert_batched_equals_looped, shaken
 from tiny import CONFIG, VOCABULARY, make_batches, make_tasks
 
 from metadialog_lite.episodes import encode_turns
-from metadialog_lite.families.base import tasks_of
 from metadialog_lite.families.meta_neural_networks import GATES, SCORES, gate, gated, score_shapes
 
 LEARNERS = ["structure", "parameters", "structure_parameters"]
@@ -29,14 +28,7 @@ def test_outer_gradient_is_the_derivative_of_the_outer_loss(name):
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_batched_equals_looped(name):
-    learner = shaken(name, inner_lr=0.0005)
-    support, query = make_batches()
-    together, losses = learner.outer_gradient(support, query)
-    alone = [learner.outer_gradient(tasks_of(support, slice(i, i + 1)), tasks_of(query, slice(i, i + 1)))
-             for i in range(3)]
-    for key, value in together.items():
-        torch.testing.assert_close(value, sum(g[key] for g, _ in alone) / 3, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(losses, torch.cat([loss for _, loss in alone]), rtol=1e-12, atol=1e-12)
+    assert_batched_equals_looped(shaken(name, inner_lr=0.0005))
 
 
 def test_a_gate_reaches_zero_and_one():

@@ -114,7 +114,7 @@ def test_the_readmes_command_lines_work(tmp_path):
     """In their order (evaluate reads what train wrote), with shorter training."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^metadialog-lite .+$", text, flags=re.MULTILINE)
-    assert {line.split()[1] for line in lines} == {"train", "evaluate", "world"}
+    assert {line.split()[1] for line in lines} == {"train", "evaluate", "compare", "world"}
     (tmp_path / "data").symlink_to(ROOT / "data")
     for line in lines:
         quick = re.sub(r"--seconds \d+", "--steps 2", re.sub(r"--tasks \d+", "--tasks 2", line))
