@@ -41,10 +41,13 @@ STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32",
 
 @dataclass(frozen=True)
 class Recipe:
-    """A learner's outer rate β and options, chosen on validation tasks.
+    """A learner's outer rate β and options.
 
-    after  CPU seconds of Meta-SGD that come first (part of the budget): one-pass learners find the words' meanings only
-           from a theta_0 that has learned to use them
+    They were set by hand, from training curves and a few trial runs, with very unequal effort: most of it went into the
+    hypernetwork, and some trials were judged on test tasks. They are starting points, *not* yet chosen on validation
+    tasks with the same number of trials for everybody.
+
+    after  CPU seconds of Meta-SGD that come first (part of the budget), so that theta_0 already uses the user's words
     """
 
     outer_lr: float

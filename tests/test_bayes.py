@@ -216,7 +216,8 @@ def test_predicted_probabilities_are_frequencies(world, noise):
         assert abs(hits - expected) <= 4.5 * math.sqrt(variance) + 1e-6, (name, count, hits, expected)
     assert {name for name, _ in bins} - {"correction"} == {"state", "act", "response"}
     assert (sum(bins["correction", i][0] for i in range(10)) > 1000) == (world.spec.knobs.correct > 0)
-    assert sum(count > 500 for count, *_ in bins.values()) >= 18
+    # The bound of restaurants.en is that of the frozen world; the younger worlds fill a few bins less.
+    assert sum(count > 500 for count, *_ in bins.values()) >= (20 if world.name == "restaurants.en" else 18)
 
 
 # ---------------------------------------------------------------- nobody beats it

@@ -41,8 +41,8 @@ class InContext(OnePass):
     A model that has support and query in one context looks back at the support. It does so in two places (EQ-MEM-1):
 
     - each word of the user looks where it itself was used before, and takes up what a reader of the whole support
-    turn makes of it
-      there (attention with perfectly sharp scores: a word finds itself). That is added to the word's embedding;
+      turn makes of it there (attention with perfectly sharp scores: a word finds itself). That is added to the
+      word's embedding;
     - before it speaks, the model asks what came next when the support was in a state like its own: keys are hidden
       states h_i, values the words y_i that followed. These entries stay in theta as its memory.
 
@@ -171,8 +171,8 @@ class Hypernetwork(OnePass):
     of words, FiLM, and low rank (EQ-EMIT-1 in :mod:`metadialog_lite.families.emission`).
 
     Why not emit all of theta? A linear map from ``width`` numbers to all 28,941 body parameters of the toy model would
-    have 64 x 28,941 = 1.9 million parameters, 64 times the model that it is to serve. The changes need about as many
-    as two such models (``parameters`` in an evaluation counts them).
+    have 64 x 28,941 = 1.9 million parameters, 64 times the model that it is to serve. All of phi that emits
+    and reads here has 136,320 for a model of 40,525 (``parameters`` in an evaluation counts both).
     """
 
     name = "hypernetwork"
