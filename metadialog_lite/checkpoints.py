@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families import make_learner
 from metadialog_lite.families.base import Learner
+from metadialog_lite.families.meta_optimization import MAML
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.paths import data_dir
 from metadialog_lite.results import replacing
@@ -135,8 +137,11 @@ def load_checkpoint(name_or_path: str | Path, source: str | None = None) -> Chec
     return Checkpoint(learner, header["source"], config, state, header["info"], path)
 
 
-def initialise_from(learner: Learner, checkpoint: Checkpoint) -> None:
+def initialise_from(learner: Learner, checkpoint: Checkpoint, rates: bool = False) -> None:
     """Warm start: copy θ₀ from a checkpoint into ``learner``, and all of φ when both are the same learner.
+
+    Args:
+        rates: between different learners, also take over the learned inner rates α; ``inner_lr`` is then their unit only.
 
     Raises:
         CheckpointError: when the two models have different sizes or vocabularies.
@@ -153,6 +158,25 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint) -> None:
         learner.load_state_dict(checkpoint.learner.state_dict())
     else:
         learner.model.load_state_dict(checkpoint.learner.model.state_dict())
+        if rates:
+            _take_rates(learner, checkpoint)
+
+
+def _take_rates(learner: Learner, checkpoint: Checkpoint) -> None:
+    """Copy every learned α from one learner to another, whatever units and pace they learn it in."""
+    theirs = checkpoint.learner
+    if not (isinstance(learner, MAML) and len(learner.rates)):
+        raise CheckpointError(f"learner '{learner.name}' has no learned inner rates to take over; leave out the rates")
+    if not (isinstance(theirs, MAML) and len(theirs.rates)):
+        raise CheckpointError(f"{checkpoint.path}: its learner '{theirs.name}' has no learned inner rates")
+    with torch.no_grad():
+        for name, ours in learner.rates.items():
+            source = theirs.rates[name if name in theirs.rates else "embedding"]  # an untied head began as the embedding
+            if ours.shape != source.shape and source.shape != ():
+                raise CheckpointError(f"{checkpoint.path}: its inner rates of '{name}' have shape {tuple(source.shape)}, "
+                                      f"learner '{learner.name}' has {tuple(ours.shape)}")
+            log_alpha = math.log(theirs.inner_lr) + theirs.pace * source
+            ours.copy_((log_alpha - math.log(learner.inner_lr)) / learner.pace)
 
 
 def _rebuild(header: dict[str, Any], values: dict[str, Tensor]) -> Learner:

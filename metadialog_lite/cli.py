@@ -54,6 +54,7 @@ def train(
     seed: Annotated[int, typer.Option(help="of initialisation and tasks")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     start: Annotated[Optional[str], typer.Option(help="checkpoint whose θ₀ is the start")] = None,  # noqa: UP045
+    start_rates: Annotated[bool, typer.Option("--start-rates", help="also take --start's learned α")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on from --out when it exists")] = False,
     outer_lr: Annotated[float, typer.Option(help="β")] = 3e-3,
     tasks: Annotated[int, typer.Option(help="tasks per outer step")] = 8,
@@ -76,6 +77,7 @@ def train(
             {"steps": steps, "seconds": seconds, "seed": seed, "device": device, "outer_lr": outer_lr, "tasks": tasks,
              "query_turns": query_turns, "word_dropout": word_dropout, "shots": _shots(shots)},
             _pairs("option", option), _pairs("model", model), shlex.join(["metadialog-lite", *sys.argv[1:]]),
+            start_rates,
         )
     except (ValueError, OSError, ImportError) as error:
         raise fail(str(error)) from error

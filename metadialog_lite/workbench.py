@@ -149,7 +149,7 @@ class Job:
 
 def prepare(
     out: Path, learner: str, world: str | None, corpus: str | None, start: str | None, resume: bool,
-    settings: dict[str, Any], options: dict[str, Any], model: dict[str, Any], command: str,
+    settings: dict[str, Any], options: dict[str, Any], model: dict[str, Any], command: str, start_rates: bool = False,
 ) -> Job:
     """Check everything and build a training job; nothing is trained yet.
 
@@ -167,6 +167,8 @@ def prepare(
     check_learner(learner, options)
     if LEARNERS[learner].trained == "none":
         raise ValueError(f"learner '{learner}' is not trained; only evaluate it")
+    if start_rates and start is None:
+        raise ValueError("start rates: there is no start to take them from; give --start as well")
     source = load_source(world, corpus)
     check_size(source, config.shots, config.query_turns)
     state: dict[str, Any] | None = None
@@ -186,7 +188,7 @@ def prepare(
             info |= {"start": start, "start_cpu_seconds": training_seconds(first)}
         built = build_learner(learner, source, config.seed, options, size)
         if start is not None:
-            initialise_from(built, first)
+            initialise_from(built, first, start_rates)
     trainer = Trainer(built, source, replace(config, options=effective_options(built)))
     if state is not None:
         trainer.load_state(state)

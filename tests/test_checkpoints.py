@@ -22,6 +22,7 @@ from metadialog_lite.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from metadialog_lite.families import make_learner
 from metadialog_lite.training import Trainer
 
 
@@ -170,6 +171,28 @@ def test_start_from_another_learner(saved: Path) -> None:
     assert all(torch.equal(v, checkpoint.learner.state_dict()[k]) for k, v in twin.state_dict().items())
     initialise_from(cousin, checkpoint)
     assert torch.equal(cousin.model.embedding, checkpoint.learner.model.embedding)
+
+
+def test_start_with_the_learned_rates_of_another_learner(saved: Path) -> None:
+    """The same α for every parameter, in whatever unit and pace; an untied head begins with the embedding's."""
+    checkpoint = load_checkpoint(saved)
+    with torch.no_grad():
+        for value in checkpoint.learner.rates.values():
+            value.add_(0.01 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1)))
+    cousin = make_learner("parameters", checkpoint.learner.model.config, checkpoint.learner.vocabulary, inner_lr=0.007,
+                          pace=3.0)
+    initialise_from(cousin, checkpoint, rates=True)
+    ours, theirs = ({name: alpha.detach() for name, alpha in x.inner_rates(x.phi(), x.theta_0(x.phi())).items()}
+                    for x in (cousin, checkpoint.learner))
+    for name, alpha in theirs.items():
+        torch.testing.assert_close(ours[name], alpha, rtol=1e-4, atol=0)
+    torch.testing.assert_close(0.007 * (3.0 * cousin.rates["output_embedding"]).exp(), theirs["embedding"], rtol=1e-4,
+                               atol=0)
+    with pytest.raises(CheckpointError, match="'hypernetwork' has no learned inner rates"):
+        initialise_from(make_learner("hypernetwork", cousin.model.config, cousin.vocabulary), checkpoint, rates=True)
+    with pytest.raises(CheckpointError, match=r"'embedding' have shape .* learner 'maml' has"):
+        maml = make_learner("maml", cousin.model.config, cousin.vocabulary, learned_rates=True)
+        initialise_from(maml, checkpoint, rates=True)
 
 
 def test_start_with_other_words_or_sizes(saved: Path) -> None:

@@ -147,11 +147,24 @@ def run_all(page: Any) -> None:
 
 
 def wait_done(page: Any, timeout: float = 90_000) -> None:
-    """Wait until no cell is queued or running."""
-    state = page.wait_for_function(
-        "() => { const wrong = document.querySelector('[data-mime-type=\"application/vnd.jupyter.error\"],"
-        " [data-mime-type=\"application/vnd.jupyter.stderr\"]'); if (wrong) return wrong.textContent;"
-        " const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);"
-        " return p.length && p.every(t => /\\[\\d+\\]/.test(t)) && 'done'; }",
-        timeout=timeout).json_value()
+    """Wait until no cell is queued or running.
+
+    While it is still connecting to the kernel, Lab sometimes forgets what it had queued: the cells' ``[*]`` become
+    ``[ ]`` again and nothing runs. So when for five seconds nothing is queued and something has not run, ask again.
+    """
+    end = time.monotonic() + timeout / 1000
+    while True:
+        state = page.wait_for_function(
+            "() => { const wrong = document.querySelector('[data-mime-type=\"application/vnd.jupyter.error\"],"
+            " [data-mime-type=\"application/vnd.jupyter.stderr\"]'); if (wrong) return wrong.textContent;"
+            " const p = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);"
+            " if (p.length && p.every(t => /\\[\\d+\\]/.test(t))) return 'done';"
+            " const now = performance.now();"
+            " if (p.some(t => /\\[\\*\\]/.test(t))) window.lastQueued = now;"
+            " window.lastQueued ??= now;"
+            " if (now - window.lastQueued > 5000) { window.lastQueued = undefined; return 'forgotten'; }"
+            " return false; }", timeout=max(1, 1000 * (end - time.monotonic()))).json_value()
+        if state != "forgotten":
+            break
+        run_all(page)
     assert state == "done", state
