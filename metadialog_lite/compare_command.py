@@ -25,17 +25,17 @@ def compare(
     world: Annotated[str, typer.Option(help="shipped world with a joint checkpoint WORLD.joint")] = "restaurants.en",
     seeds: Annotated[str, typer.Option(help="training seeds with commas between them")] = "1",
     tasks: Annotated[int, typer.Option(min=20, help="held-out tasks")] = 200,
-    budget: Annotated[float, typer.Option(min=1, help="CPU seconds of training for each, warm start included")] = 480.0,
+    budget: Annotated[float, typer.Option(min=1, help="CPU seconds of training for each, warm start included")] = 300.0,
     folder: Annotated[Path, typer.Option(help="where checkpoints go")] = Path("runs/compare"),
     results: Annotated[Path | None, typer.Option(help="where results go; by default data/results/compare")] = None,
     run: Annotated[bool, typer.Option("--run/--show", help="run what is missing, or only show what is there")] = False,
 ) -> None:
     """Every learner on the same held-out tasks after the same training budget; finished runs are never made twice."""
-    from metadialog_lite import comparison
+    from metadialog_lite import comparison, recipes
 
     kept = results or data_dir() / "results" / "compare"
     try:
-        names = [*comparison.BASELINES, *comparison.RECIPES] if learners == "all" else learners.split(",")
+        names = [*recipes.BASELINES, *recipes.RECIPES] if learners == "all" else learners.split(",")
         numbers = [int(seed) for seed in seeds.split(",")]
         todo = comparison.plans(names, world, numbers, folder.resolve(), kept, tasks=tasks, budget=budget)
     except ValueError as error:
@@ -53,7 +53,7 @@ def compare(
 
 def show(runs: Mapping[tuple[str, int], Result], world: str, shots: int = 16) -> None:
     """Print the table after ``shots`` support turns and one verdict a learner."""
-    from metadialog_lite import comparison
+    from metadialog_lite import comparison, recipes
 
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(title=f"{world}, {shots} support turns: nats per turn; gap closed in total and by capability; "
@@ -73,5 +73,5 @@ def show(runs: Mapping[tuple[str, int], Result], world: str, shots: int = 16) ->
     for _, cells_ in sorted(rows):
         table.add_row(*cells_)
     console.print(table)
-    for learner in dict.fromkeys(name for name, _ in runs if name not in comparison.BASELINES):
+    for learner in dict.fromkeys(name for name, _ in runs if name not in recipes.BASELINES):
         console.print(comparison.verdict(runs, learner, shots))

@@ -11,77 +11,55 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from metadialog_lite.evaluation import Difference, interval
-from metadialog_lite.results import Result
-
-#: CPU seconds of training for everybody (8 minutes), and what of it the joint warm start takes.
-BUDGET, WARM = 480.0, 25.0
-SHOTS = "0,2,4,8,16,32"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of meta-training: its share of the budget, and how it trains."""
-
-    share: float
-    rate: float  # times the recipe's outer rate
-    shots: str
-    word_dropout: float
-
-
-#: First many-shot tasks with words hidden, to learn what there is to adapt; then all numbers of shots, every word seen.
-STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32", 0.0))
+from metadialog_lite.recipes import (
+    BASELINES,
+    BUDGET,
+    FIRST,
+    FIRST_SECONDS,
+    JOINT_DROPOUT,
+    RATES,
+    RECIPES,
+    SHOTS,
+    STAGES,
+    TRIAL,
+    TRIAL_TASKS,
+    WARM,
+    Stage,
+)
+from metadialog_lite.results import Result, replacing
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A learner's outer rate β and options.
+class Trials(BaseModel):
+    """What was tried for a learner, in the same number of trials for everybody, and how it did on validation tasks."""
 
-    They were set by hand, from training curves and a few trial runs, with very unequal effort: most of it went into the
-    hypernetwork, and some trials were judged on test tasks. They are starting points, *not* yet chosen on validation
-    tasks with the same number of trials for everybody.
+    learner: str
+    setting: str  # "outer rate", or "word dropout" of the joint model of fine-tuning
+    values: list[float]
+    losses: list[float | None]  # nats per query turn after 16 support turns; None: diverged
+    commands: list[str]
 
-    after  CPU seconds of Meta-SGD that come first (part of the budget), so that theta_0 already uses the user's words
-    """
-
-    outer_lr: float
-    options: dict[str, Any] = field(default_factory=dict)
-    after: float = 0.0
-
-
-_STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0}
-RECIPES: dict[str, Recipe] = {
-    "hypernetwork": Recipe(0.004, after=120.0),
-    "fast_weights": Recipe(0.004),
-    "in_context": Recipe(0.004, after=120.0),
-    "structure": Recipe(0.01, _STEP),
-    "parameters": Recipe(0.004, {**_STEP, "inner_lr": 0.00625, "pace": 10.0}, after=120.0),
-    "structure_parameters": Recipe(0.004, {**_STEP, "inner_lr": 0.00625, "pace": 10.0}, after=120.0),
-    "maml": Recipe(0.01, {**_STEP, "learned_rates": True}),
-    "fomaml": Recipe(0.003, {"inner_lr": 0.0005, "inner_steps": 3}),
-    "reptile": Recipe(0.003, {"inner_lr": 0.0005, "inner_steps": 3}),
-    "anil": Recipe(0.01, {**_STEP, "learned_rates": True}),
-    "meta_sgd": Recipe(0.01, _STEP),
-    "learned_optimizer": Recipe(0.005, {"inner_lr": 0.001, "inner_steps": 2}),
-    "distillation": Recipe(0.01, _STEP),
-    "augmentation": Recipe(0.01, _STEP),
-    "example_weights": Recipe(0.01, _STEP),
-}
-#: Baselines that start from a joint model trained for the whole budget, or from nothing.
-BASELINES = ("prior", "finetune", "scratch", "bayes")
+    @property
+    def best(self) -> float:
+        """The value with the lowest loss. Raises ValueError when every trial diverged."""
+        fine = [(loss, value) for loss, value in zip(self.losses, self.values, strict=True) if loss is not None]
+        if not fine:
+            raise ValueError(f"{self.learner}: training diverged with each {self.setting} of {self.values}")
+        return min(fine)[1]
 
 
 @dataclass(frozen=True)
 class Plan:
     """One run of the comparison.
 
-    folder  where checkpoints go; results go to ``results``
+    folder  where checkpoints go; results go to ``results``, trials to its folder ``trials``
     """
 
     learner: str
@@ -98,45 +76,89 @@ class Plan:
         """The file that says that this run is done."""
         return self.results / f"{self.world}.{self.learner}.seed{self.seed}.json"
 
+    @property
+    def tried(self) -> Path:
+        """The file with this learner's trials; they serve all training seeds."""
+        return self.results / "trials" / f"{self.world}.{self.learner}.json"
+
+    def seconds(self, share: float) -> float:
+        """A share of the budget that comes after the joint warm start, CPU seconds."""
+        return (self.budget - WARM) * share
+
     def checkpoint(self, stage: int | str) -> Path:
         """The checkpoint after a stage."""
         return self.folder / f"{self.world}.{self.learner}.seed{self.seed}.{stage}.safetensors"
 
+    def joint(self, dropout: float) -> Path:
+        """The joint model of the baselines."""
+        return self.folder / f"{self.world}.prior.seed{self.seed}.dropout{dropout:g}.safetensors"
+
+    def choice(self) -> Trials | None:
+        """What was tried; None when nothing was yet."""
+        return Trials.model_validate_json(self.tried.read_text(encoding="utf-8")) if self.tried.exists() else None
+
+    def chosen(self) -> float:
+        """The outer rate (for fine-tuning: the joint model's word dropout) that the trials chose, or the default."""
+        found = self.choice()
+        return found.best if found else (JOINT_DROPOUT[0] if self.learner in BASELINES else RATES[1])
+
+    def first(self) -> tuple[str, list[list[str]]]:
+        """The checkpoint that training starts from, and the commands that make it."""
+        joint = self.start or f"{self.world}.joint"
+        if not RECIPES[self.learner].after:
+            return joint, []
+        sgd = replace(self, learner="meta_sgd")
+        made = sgd.train(joint, self.seconds(FIRST_SECONDS / (BUDGET - WARM)), FIRST, sgd.chosen(), "first", 200)
+        return made[-1], [made]
+
     def commands(self) -> list[list[str]]:
-        """What ``metadialog-lite`` is called with, in order."""
-        base = ["--world", self.world]
+        """What ``metadialog-lite`` is called with, in order. A checkpoint that is there already is not made again."""
         if self.learner in BASELINES:
-            joint = str(self.folder / f"{self.world}.prior.seed{self.seed}.joint.safetensors")
-            train = ["train", "--learner", "prior", *base, "--seconds", f"{self.budget:g}", "--seed", str(self.seed),
-                     "--word-dropout", "0", "--out", joint]
-            made = [] if Path(joint).exists() else [train]
-            return [*made, self._evaluate(joint, ["--learner", self.learner])]
-        recipe = RECIPES[self.learner]
-        made, before = [], self.start or f"{self.world}.joint"
-        if recipe.after:
-            first = RECIPES["meta_sgd"]
-            made.append(self._train("meta_sgd", before, recipe.after, Stage(1, 1, "16", 0.25), first, "first"))
-            before = made[-1][-1]
+            dropout = self.chosen()
+            return [self.train_joint(dropout, self.budget), self.evaluate(str(self.joint(dropout)), self.learner)]
+        before, made = self.first()
+        rest = 1 - len(made) * FIRST_SECONDS / (BUDGET - WARM)
         for number, stage in enumerate(STAGES):
-            seconds = (self.budget - WARM - recipe.after) * stage.share
-            made.append(self._train(self.learner, before, seconds, stage, recipe, number))
+            seconds = self.seconds(stage.share * rest)
+            made.append(self.train(before, seconds, stage, self.chosen(), number, 100 * number))
             before = made[-1][-1]
-        return [*made, self._evaluate(before, [])]
+        return [*made, self.evaluate(before)]
 
-    def _train(
-        self, learner: str, start: str, seconds: float, stage: Stage, recipe: Recipe, number: int | str
-    ) -> list[str]:
-        options = (f"{name}={value}" for name, value in recipe.options.items())
-        return ["train", "--learner", learner, "--world", self.world, "--start", start, "--seconds", f"{seconds:g}",
-                "--seed", str(self.seed + 100 * (number if isinstance(number, int) else 2)),
-                "--outer-lr", f"{recipe.outer_lr * stage.rate:g}", "--shots", stage.shots,
+    def trial_commands(self, value: float) -> list[list[str]]:
+        """One trial: a short training, judged on validation tasks."""
+        if self.learner in BASELINES:
+            short = replace(self, seed=900)
+            joint = short.train_joint(value, self.budget / 3)
+            return [joint, short.evaluate(joint[-1], "finetune", trial=True)]
+        before, made = self.first()
+        share = TRIAL / (BUDGET - WARM)
+        train = self.train(before, self.seconds(share), STAGES[0], value, f"trial{value:g}", 900)
+        return [*made, train, self.evaluate(train[-1], trial=True)]
+
+    def train_joint(self, dropout: float, seconds: float) -> list[str]:
+        """Train the joint model of the baselines."""
+        return ["train", "--learner", "prior", "--world", self.world, "--seconds", f"{seconds:g}", "--seed",
+                str(self.seed), "--word-dropout", f"{dropout:g}", "--out", str(self.joint(dropout))]
+
+    def train(self, start: str, seconds: float, stage: Stage, rate: float, name: int | str, seed: int) -> list[str]:
+        """One stage of training; ``seed`` is added to the training seed, so that no stage sees the tasks of another."""
+        recipe = RECIPES[self.learner]
+        rates = ["--start-rates"] if recipe.rates and name != 1 else []
+        return ["train", "--learner", self.learner, "--world", self.world, "--start", start, *rates,
+                "--seconds", f"{seconds:.4g}", "--seed", str(self.seed + seed),
+                "--outer-lr", f"{rate * stage.rate:g}", "--shots", stage.shots,
                 "--word-dropout", f"{stage.word_dropout:g}",
-                *(part for option in options for part in ("--option", option)),
-                "--out", str(self.checkpoint(number))]
+                *(part for key, value in recipe.options.items() for part in ("--option", f"{key}={value}")),
+                "--out", str(self.checkpoint(name))]
 
-    def _evaluate(self, checkpoint: str, extra: list[str]) -> list[str]:
-        return ["evaluate", "--checkpoint", checkpoint, *extra, "--world", self.world, "--shots", SHOTS,
-                "--tasks", str(self.tasks), "--seed", "0", "--per-task", "--json"]
+    def evaluate(self, checkpoint: str, learner: str | None = None, trial: bool = False) -> list[str]:
+        """Evaluate on test tasks, or for a trial on validation tasks."""
+        what = ["--shots", SHOTS, "--tasks", str(self.tasks), "--per-task"]
+        if trial:
+            tasks = str(min(TRIAL_TASKS, self.tasks))
+            what = ["--shots", "16", "--tasks", tasks, "--split", "valid", "--no-decode"]
+        return ["evaluate", "--checkpoint", checkpoint, *(["--learner", learner] if learner else []),
+                "--world", self.world, *what, "--seed", "0", "--json"]
 
     def run(self) -> Iterator[str]:
         """Run what is missing, yield each command before it runs, and write the result file at the end.
@@ -146,19 +168,72 @@ class Plan:
         if self.result.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.learner in RECIPES and RECIPES[self.learner].after:
+            yield from replace(self, learner="meta_sgd").choose()
+        if self.learner in RECIPES or self.learner == "finetune":
+            yield from self.choose()
         output, told = "", []
         for command in self.commands():
-            named = (Path(part).name if Path(part).is_absolute() else part for part in command)
-            told.append(shlex.join(["metadialog-lite", *named]))
-            yield told[-1]
-            done = subprocess.run([sys.executable, "-m", "metadialog_lite.cli", *command], capture_output=True,
-                                  text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"{told[-1]}\nended with {done.returncode}: {done.stderr.strip()[-500:]}")
-            output = done.stdout
+            told.append(words(command))
+            if not made_already(command):
+                yield told[-1]
+                output = call(command)
         result = Result.model_validate_json(output)
-        result.options |= {"commands": told, "training_seed": self.seed}
+        found = self.choice()
+        result.options |= {"commands": told, "training_seed": self.seed, "chosen_value": found.best if found else None}
         result.write(self.result)
+
+    def choose(self) -> Iterator[str]:
+        """Make the trials that are missing; a trial whose training diverges counts as the worst."""
+        if self.tried.exists():
+            return
+        one = replace(self, seed=1)
+        dropouts = self.learner in BASELINES
+        values, losses, told = JOINT_DROPOUT if dropouts else RATES, [], []
+        for value in values:
+            loss = None
+            try:
+                for command in one.trial_commands(value):
+                    if not made_already(command):
+                        told.append(words(command))
+                        yield told[-1]
+                        output = call(command)
+                loss = Result.model_validate_json(output).row(16).loss
+            except RuntimeError as error:
+                told.append(f"# {error}")
+            losses.append(loss)
+        found = Trials(learner=self.learner, setting="word dropout" if dropouts else "outer rate", values=list(values),
+                       losses=losses, commands=told)
+        self.tried.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.tried) as temporary:
+            Path(temporary).write_text(found.model_dump_json(indent=1), encoding="utf-8")
+
+
+def words(command: Sequence[str]) -> str:
+    """A command as one would type it, files without their folder."""
+    return shlex.join(["metadialog-lite", *(Path(part).name if Path(part).is_absolute() else part for part in command)])
+
+
+def made_already(command: Sequence[str]) -> bool:
+    """Whether this is a training whose checkpoint is there and finished."""
+    return command[0] == "train" and Path(command[-1]).exists() and not Path(f"{command[-1]}.part").exists()
+
+
+def call(command: Sequence[str]) -> str:
+    """Run ``metadialog-lite``; a checkpoint is marked as partial until it is done. Returns what it printed.
+
+    Raises RuntimeError with the command and its last words when it fails.
+    """
+    partial = Path(f"{command[-1]}.part") if command[0] == "train" else None
+    if partial:
+        partial.touch()
+    done = subprocess.run([sys.executable, "-m", "metadialog_lite.cli", *command], capture_output=True, text=True,
+                          check=False)
+    if done.returncode:
+        raise RuntimeError(f"{words(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    if partial:
+        partial.unlink()
+    return done.stdout
 
 
 def finished(folder: Path, world: str) -> dict[tuple[str, int], Result]:

@@ -1,0 +1,69 @@
+"""How each learner is trained in the comparison: the same budget, the same stages, the same number of trials.
+
+The outer rate β of every learner is chosen from the same three values, by the loss on validation tasks after the same
+seconds of training. Its other options were set by hand before, from training curves, and not chosen on anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+#: CPU seconds of training for everybody (5 minutes), and what of it the shipped joint warm start took.
+BUDGET, WARM = 300.0, 25.0
+#: Outer rates to choose from, the CPU seconds of one trial, and the validation tasks that judge it.
+RATES, TRIAL, TRIAL_TASKS = (0.002, 0.005, 0.0125), 40.0, 60
+SHOTS = "0,2,4,8,16,32"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of meta-training: its share of the budget, and how it trains."""
+
+    share: float
+    rate: float  # times the learner's outer rate
+    shots: str
+    word_dropout: float
+
+
+#: First many-shot tasks with words hidden, to learn what there is to adapt; then all numbers of shots, every word seen.
+STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32", 0.0))
+#: The start of learners with ``Recipe.after``: so many CPU seconds of Meta-SGD (part of the budget).
+FIRST, FIRST_SECONDS = Stage(1.0, 1.0, "16", 0.25), 120.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A learner's options, and where it starts.
+
+    after   starts from a short Meta-SGD training instead of the joint model: its theta_0 uses the user's words already
+    rates   takes over the learned inner rates of that start as well (for learners that take the steps of Meta-SGD)
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    after: bool = False
+    rates: bool = False
+
+
+_STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0}
+RECIPES: dict[str, Recipe] = {
+    "hypernetwork": Recipe(after=True),
+    "fast_weights": Recipe(after=True),
+    "in_context": Recipe(after=True),
+    "structure": Recipe(_STEP, after=True, rates=True),
+    "parameters": Recipe(_STEP, after=True, rates=True),
+    "structure_parameters": Recipe(_STEP, after=True, rates=True),
+    "maml": Recipe({**_STEP, "learned_rates": True}),
+    "fomaml": Recipe({"inner_lr": 0.0005, "inner_steps": 3}),
+    "reptile": Recipe({"inner_lr": 0.0005, "inner_steps": 3}),
+    "anil": Recipe({**_STEP, "learned_rates": True}),
+    "meta_sgd": Recipe(_STEP),
+    "learned_optimizer": Recipe({"inner_lr": 0.001, "inner_steps": 2}),
+    "distillation": Recipe(_STEP, after=True, rates=True),
+    "augmentation": Recipe(_STEP, after=True, rates=True),
+    "example_weights": Recipe(_STEP, after=True, rates=True),
+}
+#: Baselines: they start from a joint model that was trained for the whole budget, or from nothing.
+BASELINES = ("prior", "finetune", "scratch", "retrieval", "bayes")
+#: The joint model of the baselines is tried with so much of the user's words hidden (in place of three outer rates).
+JOINT_DROPOUT = (0.0, 0.25, 0.6)
