@@ -36,7 +36,7 @@ class TaskLosses:
     """Mean nats per query turn of every task: arrays [tasks, shots, 3] in the order of CAPABILITIES."""
 
     shots: tuple[int, ...]
-    loss: Floats
+    loss: Floats | None  # None for a learner without a likelihood
     bayes: Floats | None  # None for real corpora
     prior: Floats | None  # Bayes(0), [tasks, 1, 3]
     tokens: Floats  # response tokens (with the end marker) per query turn, [tasks]
@@ -75,12 +75,14 @@ def task_losses(
         rows = []
         for k in shots:
             now, spent = _losses(learner_at(learner, k), part, k)
-            if not np.isfinite(now).all():
+            if now is not None and not np.isfinite(now).all():
                 raise FloatingPointError(f"the loss of '{learner_at(learner, k).name}' is NaN or infinite after {k} "
                                          "support turns: its inner rate is too large, or its training diverged")
             rows.append(now)
             seconds += spent * (k == shots[-1])
-        loss.append(np.stack(rows, axis=1))
+        known = [row for row in rows if row is not None]
+        if len(known) == len(shots):
+            loss.append(np.stack(known, axis=1))
         episodes += part
     tokens = np.array([np.mean([len(turn.response) + 1 for turn in e.query]) for e in episodes])
     bayes = prior = None
@@ -90,15 +92,20 @@ def task_losses(
         prior = np.array([[_floor(reference, [], e.query)] for e in episodes])
     people = [getattr(e.task, "speaker", None) for e in episodes]
     speakers = None if None in people else tuple(map(str, people))
-    return TaskLosses(shots, np.concatenate(loss), bayes, prior, tokens, seconds / tasks, speakers)
+    return TaskLosses(shots, np.concatenate(loss) if loss else None, bayes, prior, tokens, seconds / tasks, speakers)
 
 
-def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> tuple[Floats, float]:
-    """[tasks, 3] mean nats per query turn after ``shots`` support turns, and the CPU seconds of adapting alone."""
+def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> tuple[Floats | None, float]:
+    """[tasks, 3] mean nats per query turn after ``shots`` support turns, and the CPU seconds of adapting alone.
+
+    None in the place of the losses for a learner without a likelihood.
+    """
     if not learner.stacked:  # one task at a time, from the turns themselves
         started = time.process_time()
         adapted = [learner.adapt(e.support[:shots]) for e in episodes]
         spent = time.process_time() - started
+        if not learner.likelihood:
+            return None, spent
         nll = [a.nll(e.query).double().mean(0) for a, e in zip(adapted, episodes, strict=True)]
         return np.array([row.cpu().numpy() for row in nll]), spent
     support = stack_tasks([e.support[:shots] for e in episodes], learner.vocabulary).to(learner.device)
@@ -163,20 +170,29 @@ def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
     for i, k in enumerate(losses.shots):
         for name in (*capabilities, "total"):
             pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
-            loss = losses.loss[:, i, pick].sum(-1)
-            low, high = interval(loss, speakers=losses.speakers)
-            cells: dict[str, float | None] = {"loss": float(loss.mean()), "low": low, "high": high}
-            if losses.bayes is not None and losses.prior is not None:
-                bayes, prior = losses.bayes[:, i, pick].sum(-1), losses.prior[:, 0, pick].sum(-1)
+            loss, bayes, prior = (None if part is None else part[:, at, pick].sum(-1) for part, at in (
+                (losses.loss, i), (losses.bayes, i), (losses.prior, 0)))
+            cells: dict[str, float | None] = {}
+            if loss is not None:
+                low, high = interval(loss, speakers=losses.speakers)
+                cells |= {"loss": float(loss.mean()), "low": low, "high": high}
+            if bayes is not None and prior is not None:
                 cells |= {"bayes": float(bayes.mean()), "prior": float(prior.mean())}
-                cells["regret"] = float((loss - bayes).mean())
-                if (prior - bayes).mean() > 1e-9:  # undefined where the support teaches nothing
-                    cells["gap_closed"] = float((prior - loss).mean() / (prior - bayes).mean())
-                    gap = interval(prior - loss, prior - bayes, losses.speakers)
-                    if gap is not None:
-                        cells |= {"gap_low": gap[0], "gap_high": gap[1]}
+                if loss is not None:
+                    cells |= _against_bayes(loss, bayes, prior, losses.speakers)
             table.append(Row.model_validate({"shots": k, "capability": name, **cells}))
     return table
+
+
+def _against_bayes(loss: Floats, bayes: Floats, prior: Floats, speakers: Sequence[str] | None) -> dict[str, float]:
+    """Regret, and EQ-GAP-1 with its interval where it is defined; one number for each task goes in."""
+    cells = {"regret": float((loss - bayes).mean())}
+    if (prior - bayes).mean() > 1e-9:  # undefined where the support teaches nothing
+        cells["gap_closed"] = float((prior - loss).mean() / (prior - bayes).mean())
+        gap = interval(prior - loss, prior - bayes, speakers)
+        if gap is not None:
+            cells |= {"gap_low": gap[0], "gap_high": gap[1]}
+    return cells
 
 
 def _resampled(speakers: int) -> NDArray[np.intp]:
@@ -234,6 +250,8 @@ def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
     """
     if a.speakers != b.speakers:
         raise ValueError("cannot be paired: the two were not evaluated on the same speakers in the same order")
+    if a.loss is None or b.loss is None:
+        raise ValueError("cannot be paired: a learner without a likelihood has no loss")
     if shots not in a.shots or shots not in b.shots or len(a.loss) != len(b.loss):
         raise ValueError(f"cannot be paired after {shots} shots: {len(a.loss)} tasks with shots {a.shots} against "
                          f"{len(b.loss)} tasks with shots {b.shots}")
@@ -241,8 +259,10 @@ def paired_difference(a: TaskLosses, b: TaskLosses, shots: int) -> Difference:
     return Difference(float(difference.mean()), *interval(difference, speakers=a.speakers))
 
 
-def perplexity(losses: TaskLosses) -> dict[str, float]:
+def perplexity(losses: TaskLosses) -> dict[str, float] | None:
     """Shots → exp(nats per response token), over all tokens of all query turns (not averaged per batch or turn)."""
+    if losses.loss is None:
+        return None
     nats = losses.loss[:, :, CAPABILITIES.index("response")].mean(0)
     mean = nats / losses.tokens.mean()
     return {str(k): float(np.exp(n)) for k, n in zip(losses.shots, mean, strict=True) if n < 700}  # exp(710) overflows

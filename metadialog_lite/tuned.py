@@ -48,6 +48,6 @@ def baseline(name: str, start: Learner, source: TaskSource, **options: Any) -> L
             raise ValueError(f"learner 'bayes': the exact reference needs a toy world, not '{source.name}'")
         return make_learner(name, start.model.config, start.vocabulary, reference=BayesReference(source))
     made = make_learner(name, start.model.config, start.vocabulary, **options)
-    if name != "scratch":
+    if name not in ("scratch", "retrieval"):  # the latter has no model
         made.model.load_state_dict(start.model.state_dict())
     return made.to(start.device)

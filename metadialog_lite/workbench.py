@@ -246,8 +246,9 @@ def evaluate_checkpoint(
     losses = task_losses(judged, source, shots, tasks, query_turns, seed, split)
     result = evaluate(judged, source, shots, tasks, query_turns, seed, split, decode, losses)
     result.options |= options
-    result.seconds.train = training_seconds(checkpoint)
-    if per_task:
+    trained = learner_at(judged, losses.shots[-1]).trained != "none"
+    result.seconds.train = training_seconds(checkpoint) if trained else 0.0
+    if per_task and losses.loss is not None:
         totals = losses.loss.sum(-1).round(6)
         result.options["per_task"] = {str(k): totals[:, i].tolist() for i, k in enumerate(losses.shots)}
     if against is not None or against_checkpoint is not None:

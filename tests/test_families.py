@@ -38,7 +38,7 @@ class Reference:
 
 
 def test_all_names_are_there():
-    assert set(LEARNERS) == {*GRADIENT, *ONE_PASS, *STRUCTURE, *DATA, "prior", "finetune", "scratch", "bayes"}
+    assert set(LEARNERS) == {*GRADIENT, *ONE_PASS, *STRUCTURE, *DATA, "prior", "finetune", "scratch", "retrieval", "bayes"}
     assert all(LEARNERS[name].name == name for name in LEARNERS)
 
 

@@ -11,6 +11,7 @@ from metadialog_lite.families.meta_data_generation import Augmentation, Distilla
 from metadialog_lite.families.meta_networks import FastWeights, Hypernetwork, InContext
 from metadialog_lite.families.meta_neural_networks import Parameters, Structure, StructureParameters
 from metadialog_lite.families.meta_optimization import ANIL, FOMAML, MAML, LearnedOptimizer, MetaSGD, Reptile
+from metadialog_lite.families.retrieval import Retrieval
 from metadialog_lite.model import DialogueModel, ModelConfig
 
 __all__ = ["LEARNERS", "Adapted", "AdaptedModel", "Learner", "Trial", "make_learner"]
@@ -22,7 +23,7 @@ LEARNERS: dict[str, type[Learner]] = {
         Structure, Parameters, StructureParameters,
         MAML, FOMAML, Reptile, ANIL, MetaSGD, LearnedOptimizer,
         Distillation, Augmentation, ExampleWeights,
-        Prior, FineTune, Scratch, Bayes,
+        Prior, FineTune, Scratch, Retrieval, Bayes,
     )
 }
 

@@ -106,6 +106,7 @@ class Learner(nn.Module):
     chunk = 16  # tasks in one pass of outer_gradient: enough to be fast, and memory stays flat beyond it
 
     stacked = True  # whether :meth:`adapt` also takes several tasks at once (a TurnBatch with a task dimension)
+    likelihood = True  # whether it gives probabilities; one that does not has no loss, only replies
 
     def __init__(self, model: DialogueModel, vocabulary: Vocabulary) -> None:
         super().__init__()
