@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TAUGHT = {
     "05_meta_optimization": ("MAML", "FOMAML", "REPTILE", "ANIL", "METASGD", "ARGMIN", "TRAIN"),
     "03_meta_networks": ("HYPER", "SET", "EMIT", "FAST", "CTX", "MEM"),
-    "04_meta_neural_networks": ("MNN", "GATE"),
+    "04_meta_neural_networks": ("MNN", "GATE", "MASK"),
     "06_meta_data_generation": ("MDG", "DIST", "AUG", "REW"),
 }
 

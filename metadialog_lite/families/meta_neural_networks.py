@@ -21,6 +21,7 @@ point that a network proposes from D.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,14 +40,25 @@ SCORES, GATES = "scores_", "gates_"
 OPEN = 2.0
 
 
-def gate(score: Tensor, hard: bool) -> Tensor:
-    """EQ-GATE-1: g = clip(1.2 sigmoid(s) - 0.1, 0, 1), which reaches 0 and 1; hard: 1 where that is above one half.
+def gate(score: Tensor, hard: bool, sharp: float = 1.0) -> Tensor:
+    """EQ-GATE-1: g = clip(1.2 sigmoid(c s) - 0.1, 0, 1), which reaches 0 and 1; hard: 1 where that is above one half.
 
-    The stretched sigmoid without noise of Louizos et al. 2018 (arXiv 1712.01312).
+    The stretched sigmoid without noise of Louizos et al. 2018 (arXiv 1712.01312). The larger ``sharp`` (c), the less is
+    left between closed and open, and the less changes when the gates are made hard at the end.
     """
     if hard:
         return (score > 0).to(score.dtype)
-    return (1.2 * score.sigmoid() - 0.1).clamp(0, 1)
+    return (1.2 * (sharp * score).sigmoid() - 0.1).clamp(0, 1)
+
+
+def scale(score: Tensor, sharp: float = 1.0) -> Tensor:
+    """EQ-GATE-2: a = g(s0) + g'(s0) (s - s0), the tangent of EQ-GATE-1 at s0, where scores begin: the control.
+
+    At the start a gate and this scale are the same number with the same derivative, read from the same numbers of phi.
+    But the tangent has no ends: it changes how much a part says, and no part is ever removed.
+    """
+    opened = torch.tensor(OPEN, dtype=score.dtype, device=score.device).sigmoid()
+    return 1.2 * opened - 0.1 + 1.2 * opened * (1 - opened) * (sharp * score - OPEN)
 
 
 def score_shapes(config: ModelConfig) -> dict[str, int]:
@@ -55,8 +67,10 @@ def score_shapes(config: ModelConfig) -> dict[str, int]:
     return {f"layer{i}_{part}": n for i in range(config.layers) for part, n in parts.items()}
 
 
-def gated(theta: Theta, config: ModelConfig, hard: bool) -> Theta:
+def gated(theta: Theta, config: ModelConfig, switch: Callable[[Tensor], Tensor]) -> Theta:
     """theta with its gates: head h's rows of ``attention_out`` times g_h, unit u's row of ``mlp_out`` times g_u.
+
+    switch  what makes gates of scores, :func:`gate` or (in the control) :func:`scale`
 
     Scaling what a part gives to the residual stream is the same as switching the part itself, so f_theta needs no
     change. The gates stay in theta as ``gates_*`` for whoever wants to look at them.
@@ -64,7 +78,7 @@ def gated(theta: Theta, config: ModelConfig, hard: bool) -> Theta:
     found = dict(theta)
     for i in range(config.layers):
         heads, units, blocks = (
-            gate(theta[f"{SCORES}layer{i}_{part}"], hard) for part in ("heads", "units", "blocks"))
+            switch(theta[f"{SCORES}layer{i}_{part}"]) for part in ("heads", "units", "blocks"))
         rows = heads.repeat_interleave(config.attention // config.heads, -1) * blocks[..., :1]
         found[f"layer{i}_attention_out"] = theta[f"layer{i}_attention_out"] * rows.unsqueeze(-1)
         found[f"layer{i}_mlp_out"] = theta[f"layer{i}_mlp_out"] * (units * blocks[..., 1:]).unsqueeze(-1)
@@ -78,6 +92,10 @@ class StructureParameters(MetaSGD):
     inner_lr, inner_steps   alpha and K of the argmin steps, as in MAML; rates are learned for each parameter (``pace``)
     rank                    of the proposed low-rank changes (EQ-EMIT-1)
     sparsity                nats that a structure with all gates open costs in training: what is not needed closes
+    sharp                   c of EQ-GATE-1. Gates half open in training are a loss when they are made hard: train with 1
+                            first and with more at the end
+    gates                   False is the control, structure off: as many parameters, read from the same D and refined by
+                            the same steps, scale the parts instead of switching them (EQ-GATE-2)
     """
 
     name = "structure_parameters"
@@ -86,19 +104,22 @@ class StructureParameters(MetaSGD):
 
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
-        pace: float = 10.0, rank: int = 2, sparsity: float = 0.02,
+        pace: float = 10.0, rank: int = 2, sparsity: float = 0.02, sharp: float = 1.0,
+        gates: bool = True,
     ) -> None:
         super().__init__(model, vocabulary, inner_lr, inner_steps, pace)
         if not 0 <= sparsity <= 10:
             raise ValueError(f"sparsity is {sparsity}; it must be from 0 to 10 (nats; 0 keeps every gate open)")
-        self.rank, self.sparsity = rank, sparsity
+        if not 0 < sharp <= 100:
+            raise ValueError(f"sharp is {sharp}; it must be above 0 and at most 100 (1: relaxed, 5: nearly hard)")
+        self.rank, self.sparsity, self.sharp, self.gates = rank, sparsity, sharp, gates
         self.encoder = make_encoder(model)
         width = model.config.width
         self.emit = make_emission(model, rank) if self.proposes_parameters else nn.ParameterDict()
         self.structure = nn.ParameterDict()
         if self.proposes_structure:
             for name, n in score_shapes(model.config).items():
-                self.structure[name] = nn.Parameter(torch.full((n,), OPEN))
+                self.structure[name] = nn.Parameter(torch.full((n,), OPEN / sharp))
                 self.structure[f"from_{name}"] = zeros(width, n)
                 self.structure[f"rate_{name}"] = zeros(n)
 
@@ -120,10 +141,10 @@ class StructureParameters(MetaSGD):
         return theta
 
     def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
-        """Those of Meta-SGD, and one for each score, learned on the same scale."""
-        structure = part_of(phi, "structure.rate_")
+        """Those of Meta-SGD, and one for each score, learned on the same scale; c s takes the same step for every c."""
+        structure, begin = part_of(phi, "structure.rate_"), self.inner_lr * 100 / self.sharp**2
         return {**super().inner_rates(phi, theta),
-                **{SCORES + name: self.inner_lr * 100 * (self.pace * rate).exp() for name, rate in structure.items()}}
+                **{SCORES + name: begin * (self.pace * rate).exp() for name, rate in structure.items()}}
 
     def adapt_theta(self, phi: Phi, support: TurnBatch, steps: int | None = None) -> Theta:
         """(theta', s'): proposed, then K steps of EQ-MAML-1 on both (EQ-MNN-2)."""
@@ -147,7 +168,9 @@ class StructureParameters(MetaSGD):
         """f_theta with its structure: relaxed gates while training, hard ones in what :meth:`adapt` returns."""
         if not self.proposes_structure or SCORES + "layer0_heads" not in theta:
             return theta
-        return gated(theta, self.model.config, hard)
+        if not self.gates:
+            return gated(theta, self.model.config, lambda score: scale(score, self.sharp))
+        return gated(theta, self.model.config, lambda score: gate(score, hard, self.sharp))
 
     def finish(self, theta: Theta) -> Theta:
         return self.with_gates(theta, hard=True)
@@ -157,7 +180,9 @@ class StructureParameters(MetaSGD):
         theta = self.adapt_theta(phi, support)
         losses = self.query_losses(theta, query)
         scores = [value for name, value in theta.items() if name.startswith(SCORES)]
-        price: Any = self.sparsity * torch.cat([gate(s, False) for s in scores], -1).mean() if scores else 0.0
+        price: Any = 0.0
+        if scores and self.gates:
+            price = self.sparsity * torch.cat([gate(s, False, self.sharp) for s in scores], -1).mean()
         return losses.sum(-1).mean() + price, losses
 
 

@@ -34,21 +34,21 @@ def build(world: World, shots: int) -> LivePlot:
     for i, slot in enumerate(world.slots):
         left = _LEFT + i * (width + _GAP)
         values, words = world.values[i], world.words[i]
-        where = _axes(frame, i + 1, [left, left + width], _UPPER, f"<b>{slot}</b>: p(value | word)")
+        where = axes(frame, i + 1, [left, left + width], _UPPER, f"<b>{slot}</b>: p(value | word)")
         frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -40}
         frame[where["yaxis"].replace("y", "yaxis")] |= _names(words, downwards=True)
-        tables.append(_heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=2, ygap=2,
+        tables.append(heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=2, ygap=2,
                                textfont={"size": 10, "color": "#222222"}, **where))
         frames.append({"type": "scatter", "mode": "markers", "x": [], "y": [], "name": "what the speaker means",
                        "showlegend": False, "hoverinfo": "skip", **where,
                        "marker": {"symbol": "square-open", "size": 24, "color": "#000000", "line": {"width": 2.5}}})
     every = [word for words in world.words for word in words]
-    where = _axes(frame, count + 1, [_LEFT, 0.48], _LOWER, "<b>θ − θ₀</b> of each word (blue: up, orange: down)")
+    where = axes(frame, count + 1, [_LEFT, 0.48], _LOWER, "<b>θ − θ₀</b> of each word (blue: up, orange: down)")
     frame[f"xaxis{count + 1}"] |= {"showticklabels": False, "showgrid": False,
                                    "title": {"text": "the numbers of the word's embedding row", "standoff": 4}}
     frame[f"yaxis{count + 1}"] |= _names(every, downwards=True) | {"tickfont": {"size": 8}}
-    rows = _heatmap(len(every), SIGNED, -1, **where)
-    where = _axes(frame, count + 2, [_MIDDLE, 1], _LOWER, "<b>loss on new turns</b>; thin: its Bayes floor")
+    rows = heatmap(len(every), SIGNED, -1, **where)
+    where = axes(frame, count + 2, [_MIDDLE, 1], _LOWER, "<b>loss on new turns</b>; thin: its Bayes floor")
     frame[f"xaxis{count + 2}"] |= {"range": [-0.3, shots + 0.3], "title": {"text": "support turns", "standoff": 4}}
     frame[f"yaxis{count + 2}"] |= {"range": [0, 1], "title": {"text": "nats per turn", "standoff": 4}}
     losses = [line(LOOK_OF[part], part, **where) for part in CAPABILITIES]
@@ -84,7 +84,7 @@ def numbers(growth: Growth, k: int, optimum: bool, reveal: bool) -> Picture:
     return changes, frame
 
 
-def _axes(frame: dict[str, Any], number: int, x: list[float], y: list[float], heading: str) -> dict[str, str]:
+def axes(frame: dict[str, Any], number: int, x: list[float], y: list[float], heading: str) -> dict[str, str]:
     """A new pair of axes with a heading above; returns what a trace on them says."""
     n = "" if number == 1 else str(number)
     frame[f"xaxis{n}"] = {"domain": x, "anchor": f"y{n}", "fixedrange": True, "zeroline": False}
@@ -101,7 +101,7 @@ def _names(names: Sequence[str], downwards: bool = False) -> dict[str, Any]:
             "range": ends[::-1] if downwards else ends}
 
 
-def _heatmap(rows: int, colours: Any, low: float, **more: Any) -> dict[str, Any]:
+def heatmap(rows: int, colours: Any, low: float, **more: Any) -> dict[str, Any]:
     """An empty heatmap whose rows are numbered, so that their names may change."""
     return {"type": "heatmap", "y": list(range(rows)), "z": [], "zmin": low, "zmax": 1, "colorscale": colours,
             "showscale": False, "hoverinfo": "skip", **more}
@@ -123,12 +123,12 @@ def small_multiples(growth: Growth, world: World, slot: str, points: Sequence[in
     traces: list[dict[str, Any]] = []
     for i, k in enumerate(points):
         left = i * (width + 0.02)
-        where = _axes(frame, i + 1, [left, left + width], [0, 1], f"after {k}")
+        where = axes(frame, i + 1, [left, left + width], [0, 1], f"after {k}")
         frame[where["xaxis"].replace("x", "xaxis")] |= _names(values) | {"tickangle": -60}
         frame[where["yaxis"].replace("y", "yaxis")] |= _names(words, downwards=True) | {"showticklabels": i == 0}
         table = growth.meanings[k][slot]
         traces += [
-            _heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=1, ygap=1,
+            heatmap(len(words), BLUES, 0, x=list(range(len(values))), texttemplate="%{text}", xgap=1, ygap=1,
                      textfont={"size": 10, "color": "#222222"}, **where) | {"z": table.tolist(), "text": _text(table)},
             {"type": "scatter", "mode": "markers", "x": growth.truth[slot].argmax(1).tolist(),
              "y": list(range(len(words))), **where,

@@ -105,36 +105,43 @@ class Growth:
         else:
             text = (f"After {k} support turn{'s' * (k != 1)}, {len(self.heard(k))} of {words} private words have been "
                     f"heard. θ takes {right} words as this speaker means them (the optimum {best})")
-        return f"{text}. {self._cost(k)}"
+        return f"{text}. {cost(self.loss[k], self.floor[k])}"
 
-    def _cost(self, k: int) -> str:
-        loss, floor = self.loss[k], self.floor[k]
-        above = loss["total"] - floor["total"]
-        said = f"New turns cost {loss['total']:.2f} nats/turn, "
-        if above < -0.005:
-            return said + f"{-above:.2f} below the Bayes floor by the luck of the draw."
-        if above < 0.005:
-            return said + "right at the Bayes floor."
-        worst = max(CAPABILITIES, key=lambda part: loss[part] - floor[part])
-        most = f"; most of that in {NAMES[worst]}" if above > 0.05 else ""
-        return f"{said}{above:.2f} above the Bayes floor{most}."
+
+def cost(loss: dict[str, float], floor: dict[str, float]) -> str:
+    """One sentence: what new turns cost, how far above the floor that is, and which capability has most of it."""
+    above = loss["total"] - floor["total"]
+    said = f"New turns cost {loss['total']:.2f} nats/turn, "
+    if above < -0.005:
+        return said + f"{-above:.2f} below the Bayes floor by the luck of the draw."
+    if above < 0.005:
+        return said + "right at the Bayes floor."
+    worst = max(CAPABILITIES, key=lambda part: loss[part] - floor[part])
+    most = f"; most of that in {NAMES[worst]}" if above > 0.05 else ""
+    return f"{said}{above:.2f} above the Bayes floor{most}."
+
+
+def floors(world: World, support: Sequence[Turn], query: Sequence[Turn]) -> list[dict[str, float]]:
+    """The exact optimum's loss on ``query`` after the first 0, 1, … turns of ``support``: nats per turn."""
+    reference = BayesReference(world)
+    found = []
+    for k in range(len(support) + 1):
+        nll = map(reference.posterior(list(support[:k])).nll, query)
+        found.append(named([sum(part) / len(query) for part in zip(*nll, strict=True)]))
+    return found
 
 
 def grow(learner: Learner, world: World, seed: int, index: int, shots: int, query_turns: int = 16) -> Growth:
     """theta = phi(D) of held-out speaker ``index`` after 0, 1, ..., ``shots`` support turns."""
     task = world.task("test", seed, index)
     support, query = task.support(shots), task.query(query_turns)
-    model, vocabulary, reference = learner.model, learner.vocabulary, BayesReference(world)
+    model, vocabulary = learner.model, learner.vocabulary
     adapted = [learner.adapt(support[:k]) for k in range(shots + 1)]
     thetas = [each.theta for each in adapted if each.theta is not None]
     if len(thetas) <= shots:
         raise ValueError(f"the learner {learner.name} has no theta to be shown")
-    floor = []
-    for k in range(shots + 1):
-        nll = map(reference.posterior(support[:k]).nll, query)
-        floor.append(named([sum(part) / len(query) for part in zip(*nll, strict=True)]))
     return Growth(
-        support, [named(each.nll(query).mean(0).tolist()) for each in adapted], floor,
+        support, [named(each.nll(query).mean(0).tolist()) for each in adapted], floors(world, support, query),
         [understood(model, theta, world, vocabulary) for theta in thetas],
         [believed(world, support[:k]) for k in range(shots + 1)],
         [moved(thetas[0], theta, world, vocabulary) for theta in thetas],
