@@ -22,9 +22,10 @@ from metadialog_lite.model import DialogueModel, Theta
 Step = Callable[[TurnBatch, TurnBatch], Theta]
 
 OURS, NAIVE, HIGHER, TORCHOPT, FUNC = "ours", "naive loop", "higher", "TorchOpt", "torch.func"
+ITERYNE, PARALLEL = "iteryne", "parallel-metalearn"
 
 #: The peers that the target speaks of. torch.func is no library of meta-learning; it is shown besides.
-PEERS = (NAIVE, HIGHER, TORCHOPT)
+PEERS = (NAIVE, HIGHER, TORCHOPT, ITERYNE, PARALLEL)
 
 
 def ways(learner: MAML) -> dict[str, Step]:
@@ -35,6 +36,10 @@ def ways(learner: MAML) -> dict[str, Step]:
         found[HIGHER] = partial(with_higher, learner, peer)
     if importlib.util.find_spec("torchopt"):
         found[TORCHOPT] = partial(with_torchopt, learner)
+    if importlib.util.find_spec("iteryne"):
+        found[ITERYNE] = partial(with_iteryne, learner, peer)
+    if importlib.util.find_spec("metalearn"):
+        found[PARALLEL] = parallel_metalearn(learner)
     found[FUNC] = partial(with_torch_func, learner)
     return found
 
@@ -121,6 +126,78 @@ def with_torchopt(learner: MAML, support: TurnBatch, query: TurnBatch) -> Theta:
         outer = loss(params, asked) / asked.turns()
         per_task.append(torch.autograd.grad(outer, start if exact else params))
     return dict(zip(names, mean(per_task)))
+
+
+def with_iteryne(learner: MAML, peer: PeerModel, support: TurnBatch, query: TurnBatch) -> Theta:
+    """``iteryne.functional.adapt``: the task loop with ``torch.func.functional_call``."""
+    from iteryne.functional import adapt, functional_forward, named_params
+
+    def support_loss(seen: TurnBatch, now: Theta) -> Tensor:
+        loss: Tensor = functional_forward(peer, now, seen)
+        return loss
+
+    start = named_params(peer)
+    per_task = []
+    for seen, asked in each_task(support, query):
+        theta = adapt(peer, start, partial(support_loss, seen), lr=learner.inner_lr, inner_steps=learner.inner_steps,
+                      first_order=learner.first_order)
+        loss = support_loss(asked, theta) / asked.turns()
+        per_task.append(torch.autograd.grad(loss, list(start.values())))
+    return dict(zip(start, mean(per_task)))
+
+
+def parallel_metalearn(learner: MAML) -> Step:
+    """``metalearn.algorithms.MAML`` (package parallel-metalearn): ``vmap`` over tasks, then ``backward``.
+
+    Its outer optimiser is one that never moves, so that only the gradient is left behind.
+    """
+    from metalearn.algorithms import MAML as Parallel
+    from metalearn.inner_optimizers import InnerSGD
+    from metalearn.loss.base import BaseLoss
+
+    class Wrapped(PeerModel):  # its forward is another one, as that library wants it
+        """Passes the tokens on: the loss needs them beside the weights."""
+
+        def get_fast_weights(self) -> list[tuple[str, Tensor]]:
+            return list(self.named_parameters())
+
+        def forward(  # type: ignore[override]
+            self, tokens: Tensor, training: bool = False, num_step: int = 0
+        ) -> dict[str, Tensor]:
+            return {"tokens": tokens}
+
+    class Loss(BaseLoss):
+        """Nats of all turns, summed; the query's are divided by their number."""
+
+        def __init__(self, per_turn: bool) -> None:
+            super().__init__()
+            self.per_turn = per_turn
+
+        def forward(
+            self, out_dict: dict[str, Tensor], targets: dict[str, Tensor], model_states: Theta | None = None,
+            **_: object,
+        ) -> tuple[Tensor, Tensor]:
+            turns = TurnBatch(out_dict["tokens"], **targets)
+            loss = learner.model.nll(model_states or {}, turns).sum() / (turns.turns() if self.per_turn else 1)
+            return loss, loss.detach()
+
+    precision = next(learner.parameters()).dtype
+
+    def step(support: TurnBatch, query: TurnBatch) -> Theta:
+        wrapped = Wrapped(learner.model).to(support.tokens.device)
+        inner = InnerSGD(dict(wrapped.named_parameters()), learner.first_order, learner.inner_lr,
+                         learner.inner_steps, learn_lr=False)
+        for rate in inner.parameters():  # it rounds the rate to single precision
+            rate.data = torch.full_like(rate, learner.inner_lr, dtype=precision)
+        maml = Parallel(model=wrapped, optimizer=torch.optim.SGD(wrapped.parameters(), lr=0.0), inner_optimizer=inner,
+                        support_loss_fn=Loss(False), query_loss_fn=Loss(True), inner_steps=learner.inner_steps,
+                        chunk_size=learner.chunk, device=support.tokens.device)
+        (seen, known), (asked, wanted) = ((turns.tokens, {**turns._asdict()}) for turns in (support, query))
+        del known["tokens"], wanted["tokens"]
+        maml.step(iter([(seen, known, asked, wanted)]))
+        return {name: value.grad for name, value in wrapped.named_parameters() if value.grad is not None}
+
+    return step
 
 
 def with_torch_func(learner: MAML, support: TurnBatch, query: TurnBatch) -> Theta:

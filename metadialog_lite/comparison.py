@@ -102,38 +102,33 @@ class Plan:
         found = self.choice()
         return found.best if found else (JOINT_DROPOUT[0] if self.learner in BASELINES else RATES[1])
 
-    def first(self) -> tuple[str, list[list[str]]]:
-        """The checkpoint that training starts from, and the commands that make it."""
+    def first(self) -> list[str]:
+        """The command of the first seconds of training: the learner's own, or Meta-SGD's (``Recipe.after``)."""
+        who = replace(self, learner="meta_sgd") if RECIPES[self.learner].after else self
         joint = self.start or f"{self.world}.joint"
-        if not RECIPES[self.learner].after:
-            return joint, []
-        sgd = replace(self, learner="meta_sgd")
-        made = sgd.train(joint, self.seconds(FIRST_SECONDS / (BUDGET - WARM)), FIRST, sgd.chosen(), "first", 200)
-        return made[-1], [made]
+        return who.train(joint, self.seconds(FIRST_SECONDS / (BUDGET - WARM)), FIRST, who.chosen(), "first", 200)
 
     def commands(self) -> list[list[str]]:
         """What ``metadialog-lite`` is called with, in order. A checkpoint that is there already is not made again."""
         if self.learner in BASELINES:
             dropout = self.chosen()
             return [self.train_joint(dropout, self.budget), self.evaluate(str(self.joint(dropout)), self.learner)]
-        before, made = self.first()
-        rest = 1 - len(made) * FIRST_SECONDS / (BUDGET - WARM)
+        made = [self.first()]
+        rest = self.seconds(1 - FIRST_SECONDS / (BUDGET - WARM))
         for number, stage in enumerate(STAGES):
-            seconds = self.seconds(stage.share * rest)
-            made.append(self.train(before, seconds, stage, self.chosen(), number, 100 * number))
-            before = made[-1][-1]
-        return [*made, self.evaluate(before)]
+            made.append(self.train(made[-1][-1], rest * stage.share, stage, self.chosen(), number, 100 * number))
+        return [*made, self.evaluate(made[-1][-1])]
 
     def trial_commands(self, value: float) -> list[list[str]]:
-        """One trial: a short training, judged on validation tasks."""
+        """One trial: a short training of the kind that the learner begins with, judged on validation tasks."""
         if self.learner in BASELINES:
             short = replace(self, seed=900)
             joint = short.train_joint(value, self.budget / 3)
             return [joint, short.evaluate(joint[-1], "finetune", trial=True)]
-        before, made = self.first()
-        share = TRIAL / (BUDGET - WARM)
-        train = self.train(before, self.seconds(share), STAGES[0], value, f"trial{value:g}", 900)
-        return [*made, train, self.evaluate(train[-1], trial=True)]
+        after, seconds, name = RECIPES[self.learner].after, self.seconds(TRIAL / (BUDGET - WARM)), f"trial{value:g}"
+        before = self.first() if after else [self.start or f"{self.world}.joint"]
+        train = self.train(before[-1], seconds, STAGES[0] if after else FIRST, value, name, 900)
+        return [*([before] if after else []), train, self.evaluate(train[-1], trial=True)]
 
     def train_joint(self, dropout: float, seconds: float) -> list[str]:
         """Train the joint model of the baselines."""
@@ -143,7 +138,7 @@ class Plan:
     def train(self, start: str, seconds: float, stage: Stage, rate: float, name: int | str, seed: int) -> list[str]:
         """One stage of training; ``seed`` is added to the training seed, so that no stage sees the tasks of another."""
         recipe = RECIPES[self.learner]
-        rates = ["--start-rates"] if recipe.rates and name != 1 else []
+        rates = ["--start-rates"] if recipe.rates and name != 1 else []  # from stage 1 on it is the same learner
         return ["train", "--learner", self.learner, "--world", self.world, "--start", start, *rates,
                 "--seconds", f"{seconds:.4g}", "--seed", str(self.seed + seed),
                 "--outer-lr", f"{rate * stage.rate:g}", "--shots", stage.shots,

@@ -26,17 +26,17 @@ class Stage:
     word_dropout: float
 
 
-#: First many-shot tasks with words hidden, to learn what there is to adapt; then all numbers of shots, every word seen.
-STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32", 0.0))
-#: The start of learners with ``Recipe.after``: so many CPU seconds of Meta-SGD (part of the budget).
+#: All begin with tasks of 16 turns and words hidden, for so many CPU seconds …
 FIRST, FIRST_SECONDS = Stage(1.0, 1.0, "16", 0.25), 120.0
+#: … then two numbers of shots, then all numbers of shots with every word seen.
+STAGES = (Stage(0.57, 1.0, "8,16", 0.25), Stage(0.43, 0.5, "0,1,2,4,8,16,16,32", 0.0))
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A learner's options, and where it starts.
 
-    after   starts from a short Meta-SGD training instead of the joint model: its theta_0 uses the user's words already
+    after   the first seconds are Meta-SGD's instead of its own: then theta_0 uses the user's words already
     rates   takes over the learned inner rates of that start as well (for learners that take the steps of Meta-SGD)
     """
 

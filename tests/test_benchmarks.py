@@ -10,7 +10,7 @@ pytest.importorskip("higher")
 pytest.importorskip("torchopt")
 
 from benchmarks import memory, meta_step, world_speed
-from benchmarks.peers import FUNC, HIGHER, NAIVE, OURS, TORCHOPT
+from benchmarks.peers import FUNC, HIGHER, ITERYNE, NAIVE, OURS, PARALLEL, TORCHOPT
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def quick() -> list[dict]:
 
 def test_all_ways_agree_on_the_gradient_in_float64(quick):
     for case in quick:
-        assert list(case["results"]) == [OURS, NAIVE, HIGHER, TORCHOPT, FUNC]
+        assert list(case["results"]) == [OURS, NAIVE, HIGHER, TORCHOPT, ITERYNE, PARALLEL, FUNC]
         for name, result in case["results"].items():
             assert result["difference"] <= 1e-12, name
 
@@ -69,7 +69,7 @@ def test_json_is_all_that_is_printed(capsys):
 def test_the_table_names_every_way(quick, capsys):
     meta_step.show({"cases": quick, "memory": {OURS: {"16": 1.5, "64": None}}, "machine": meta_step.machine()})
     text = capsys.readouterr().out
-    assert all(name in text for name in (OURS, NAIVE, HIGHER, TORCHOPT, FUNC, "Peak growth"))
+    assert all(name in text for name in (OURS, NAIVE, HIGHER, TORCHOPT, ITERYNE, PARALLEL, FUNC, "Peak growth"))
 
 
 def test_sizes_are_what_they_are_called():

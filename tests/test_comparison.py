@@ -84,7 +84,7 @@ def test_a_learner_wins_only_when_it_wins_with_every_training_seed() -> None:
 
 
 def test_a_real_run_is_made_once_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One trial, two stages of meta-training of about a second each, file, table; then nothing is done again."""
+    """One trial, three stages of meta-training of about a second each, file, table; then nothing is done again."""
     monkeypatch.setattr(comparison, "RATES", (0.005,))
     call = ["compare", "--learners", "meta_sgd", "--seeds", "4", "--tasks", "20", "--budget", str(WARM + 2),
             "--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
@@ -95,7 +95,7 @@ def test_a_real_run_is_made_once_and_shown(tmp_path: Path, monkeypatch: pytest.M
     assert ran.exit_code == 0, ran.output
     assert "metadialog-lite train --learner meta_sgd" in ran.output
     result = finished(tmp_path / "results", "restaurants.en")["meta_sgd", 4]
-    assert [c.split()[1] for c in result.options["commands"]] == ["train", "train", "evaluate"]
+    assert [c.split()[1] for c in result.options["commands"]] == ["train", "train", "train", "evaluate"]
     trials = Trials.model_validate_json((tmp_path / "results/trials/restaurants.en.meta_sgd.json").read_text())
     assert result.options["chosen_value"] == trials.best
     assert len(trials.commands) == 2
