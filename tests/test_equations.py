@@ -15,7 +15,7 @@ TAUGHT = {
     "05_meta_optimization": ("MAML", "FOMAML", "REPTILE", "ANIL", "METASGD", "ARGMIN", "TRAIN"),
     "03_meta_networks": ("HYPER", "SET", "EMIT", "FAST", "CTX", "MEM"),
     "04_meta_neural_networks": ("MNN", "GATE", "MASK"),
-    "06_meta_data_generation": ("MDG", "DIST", "AUG", "REW"),
+    "06_meta_data_generation": ("MDG", "DIST", "AUG", "REW", "LIT"),
 }
 
 

@@ -16,7 +16,7 @@ from metadialog_lite.turns import Turn
 GRADIENT = ["maml", "fomaml", "reptile", "anil", "meta_sgd", "learned_optimizer"]
 ONE_PASS = ["hypernetwork", "fast_weights", "in_context"]
 STRUCTURE = ["structure", "parameters", "structure_parameters"]
-DATA = ["augmentation", "example_weights", "distillation"]
+DATA = ["augmentation", "example_weights", "distillation", "literal"]
 
 
 class Posterior:

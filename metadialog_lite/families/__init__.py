@@ -7,6 +7,7 @@ from typing import Any
 from metadialog_lite.episodes import Vocabulary
 from metadialog_lite.families.base import Adapted, AdaptedModel, Learner
 from metadialog_lite.families.baselines import Bayes, FineTune, Prior, Scratch, Trial
+from metadialog_lite.families.literal import Literal
 from metadialog_lite.families.meta_data_generation import Augmentation, Distillation, ExampleWeights
 from metadialog_lite.families.meta_networks import FastWeights, Hypernetwork, InContext
 from metadialog_lite.families.meta_neural_networks import Parameters, Structure, StructureParameters
@@ -22,7 +23,7 @@ LEARNERS: dict[str, type[Learner]] = {
         Hypernetwork, FastWeights, InContext,
         Structure, Parameters, StructureParameters,
         MAML, FOMAML, Reptile, ANIL, MetaSGD, LearnedOptimizer,
-        Distillation, Augmentation, ExampleWeights,
+        Distillation, Augmentation, ExampleWeights, Literal,
         Prior, FineTune, Scratch, Retrieval, Bayes,
     )
 }
