@@ -138,7 +138,8 @@ def proposes_structure(learner: Learner) -> StructureParameters:
 def undecided(learner: Learner, support: Sequence[Turn], steps: int | None = None) -> Theta:
     """theta' and its scores, before any gate is applied. Raises ValueError for a learner without gates."""
     ours = proposes_structure(learner)
-    return ours.adapt_theta(ours.phi(), as_batch(support, ours.vocabulary, ours.model), steps)
+    theta = ours.adapt_theta(ours.phi(), as_batch(support, ours.vocabulary, ours.model), steps)
+    return {name: value.detach() for name, value in theta.items()}
 
 
 def gates_of(learner: Learner, theta: Theta) -> SubNetworks:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.microscope import GradientMicroscope
     from metadialog_lite.lab.parameters import Parameters, parameters
     from metadialog_lite.lab.predict import predict
+    from metadialog_lite.lab.structure_panel import StructurePanel
     from metadialog_lite.lab.swap_panel import SwapPanel
     from metadialog_lite.lab.theta_panel import ThetaPanel
     from metadialog_lite.lab.training_panel import TrainingPanel
@@ -29,6 +30,7 @@ _HOME = {
     "ChatPanel": "chat_panel",
     "ThetaPanel": "theta_panel",
     "SwapPanel": "swap_panel",
+    "StructurePanel": "structure_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -37,8 +39,8 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "SwapPanel", "ThetaPanel",
-           "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "StructurePanel", "SwapPanel",
+           "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,7 @@ def meta_trained(p: Parameters, learners: Sequence[str] = ()) -> Checkpoint | No
 def new_learner(p: Parameters, start: Checkpoint, name: str | None = None, **options: Any) -> Learner:
     """A learner with θ₀ from ``start``; ``name`` and ``options`` default to what ``p`` says."""
     name = name or p.learner
-    if name in ("maml", "fomaml", "reptile", "anil", "meta_sgd"):
+    if name in p.offered:  # what ``p`` says is meant for the notebook's own learners
         options = {**p.options, **options}
     learner = make_learner(name, start.learner.model.config, start.learner.vocabulary, p.seed, **options)
     initialise_from(learner, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,6 @@ from metadialog_lite.families.masks import (
     gates_of,
     in_use,
     kept,
-    parts,
     places,
     proposes_structure,
     sizes,
@@ -24,10 +24,29 @@ from metadialog_lite.lab.speaker import named
 from metadialog_lite.lab.understanding import cost, floors
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.turns import Turn
-from metadialog_lite.world import World
+from metadialog_lite.world import World, WorldError
+from metadialog_lite.world.shift import shifted
 
 #: Shifts of a world whose words a model of that world can read (``metadialog_lite.world.shift``).
 SHIFTS = ("style=1.0", "lexicon")
+
+
+def readable_worlds(world: World) -> dict[str, World]:
+    """Worlds whose words a model of ``world`` can read, by name, ``world`` itself first.
+
+    The vocabulary is closed: of another domain φ would read nothing but <unk>. So these are shifts of the world (other
+    habits, other surface words); of several worlds at once, each of them.
+    """
+    if len(world.members) > 1:
+        return {member.name: member for member in world.members}
+    found = {world.name: world}
+    for kind in SHIFTS:
+        try:
+            other = shifted(world, kind)
+        except WorldError:  # nobody has written other words for this world
+            continue
+        found[other.name] = other
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +68,8 @@ class Watched:
         between = int(((soft > 0) & (soft < 1)).sum())
         said.append(f"{between} relaxed gate{'s are' if between != 1 else ' is'} neither 0 nor 1")
         if k:
-            changed = int((self.gates.open[k] != self.gates.open[0]).sum())
-            said.append(f"{changed} hard gate{'s differ' if changed != 1 else ' differs'} from those without support")
+            changed = int((self.gates.open[k] != self.gates.open[k - 1]).sum())
+            said.append(f"the last turn changed {changed} hard gate{'s' * (changed != 1)}")
         return (f"{said[0]}: {'; '.join(said[1:])}. {cost(self.loss[k], self.floor[k])} "
                 f"With relaxed gates it would be {self.relaxed[k]:.2f} nats/turn.")
 
@@ -69,9 +88,29 @@ def described(opened: Tensor, config: ModelConfig) -> str:
             f"{numbers:,} of {all_:,} parameters of the layers ({100 * numbers / all_:.0f} %)")
 
 
-def closed(opened: Tensor, config: ModelConfig) -> tuple[str, ...]:
-    """The names of the parts that a mask [gates] leaves out."""
-    return tuple(name for name, open_ in zip(parts(config), opened.tolist(), strict=True) if not open_)
+def left_out(opened: Tensor, config: ModelConfig) -> str:
+    """The parts that a mask [gates] leaves out, in words: "head 2; units 1, 5–7, 11"."""
+    said = []
+    for i, where in enumerate(places(config)):
+        layer = f"layer {i + 1} " if config.layers > 1 else ""
+        for part, pick in where.items():
+            numbers = [n + 1 for n, one in enumerate(opened[pick].tolist()) if not one]
+            if numbers and part == "blocks":
+                said += [f"{layer}{('attention', 'MLP')[n - 1]} block" for n in numbers]
+            elif numbers:
+                said.append(f"{layer}{part if len(numbers) > 1 else part[:-1]} {runs(numbers)}")
+    return "; ".join(said) or "nothing"
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """[1, 5, 6, 7, 11] → "1, 5–7, 11"."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(str(one[0]) if len(one) == 1 else f"{one[0]}–{one[-1]}" for one in found)
 
 
 def watch(learner: Learner, world: World, seed: int, index: int, shots: int, query_turns: int = 16) -> Watched:
