@@ -8,9 +8,12 @@ import pytest
 
 pytest.importorskip("higher")
 pytest.importorskip("torchopt")
+pytest.importorskip("iteryne")
+pytest.importorskip("metalearn")
 
-from benchmarks import memory, meta_step, world_speed
+from benchmarks import families_step, memory, meta_step, world_speed
 from benchmarks.peers import FUNC, HIGHER, ITERYNE, NAIVE, OURS, PARALLEL, TORCHOPT
+from metadialog_lite.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,11 @@ def test_world_speed_prints_json(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["world_speed", "--json", "--rounds", "1"])
     world_speed.main()
     assert json.loads(capsys.readouterr().out)["benchmark"] == "world_speed"
+
+
+def test_every_learner_of_the_comparison_has_an_outer_step_and_an_adaptation(capsys):
+    families_step.main(["--json", "--quick"])
+    found = json.loads(capsys.readouterr().out)["learners"]
+    assert set(found) == set(RECIPES)
+    assert found["maml"]["outer_ratio"] == found["maml"]["adapt_ratio"] == 1
+    assert all(row["outer_ms"] > 0 and row["adapt_ms"] > 0 and row["numbers"] > 1000 for row in found.values())
