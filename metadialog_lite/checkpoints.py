@@ -141,7 +141,7 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint, rates: bool = Fals
     """Warm start: copy θ₀ from a checkpoint into ``learner``, and all of φ when both are the same learner.
 
     Args:
-        rates: between different learners, also take over the learned inner rates α; ``inner_lr`` is then their unit only.
+        rates: between different learners, also take over the learned inner rates α (``inner_lr`` is then only their unit).
 
     Raises:
         CheckpointError: when the two models have different sizes or vocabularies.
@@ -171,10 +171,10 @@ def _take_rates(learner: Learner, checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"{checkpoint.path}: its learner '{theirs.name}' has no learned inner rates")
     with torch.no_grad():
         for name, ours in learner.rates.items():
-            source = theirs.rates[name if name in theirs.rates else "embedding"]  # an untied head began as the embedding
+            source = theirs.rates[name if name in theirs.rates else "embedding"]  # an untied head began as that
             if ours.shape != source.shape and source.shape != ():
-                raise CheckpointError(f"{checkpoint.path}: its inner rates of '{name}' have shape {tuple(source.shape)}, "
-                                      f"learner '{learner.name}' has {tuple(ours.shape)}")
+                raise CheckpointError(f"{checkpoint.path}: its inner rates of '{name}' have shape "
+                                      f"{tuple(source.shape)}, learner '{learner.name}' has {tuple(ours.shape)}")
             log_alpha = math.log(theirs.inner_lr) + theirs.pace * source
             ours.copy_((log_alpha - math.log(learner.inner_lr)) / learner.pace)
 

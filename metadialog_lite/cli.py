@@ -193,6 +193,8 @@ def spoken_lines(result: Result) -> list[str]:
         lines.append(_line("act accuracy", result.act_accuracy, best.get("act_accuracy")))
     if result.bleu is not None:
         lines.append(f"{_line('BLEU', result.bleu, best.get('bleu'))}  ({result.bleu_signature})")
+    lines += [_line(f"distinct-{n}", value, best.get(f"distinct_{n}")) for n, value in (result.distinct or {}).items()
+              if value is not None]
     if result.perplexity:
         values = ", ".join(f"{value:.4g} at {shots}" for shots, value in result.perplexity.items())
         lines.append(f"response perplexity per token (vocabulary {result.vocabulary}): {values} shots")

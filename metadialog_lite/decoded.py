@@ -2,7 +2,9 @@
 
 Joint goal accuracy (JGA) is the share of turns whose whole state is right. It is reported twice: with the true
 previous state in every prompt, and with the learner's own previous state carried through whole dialogues.
-BLEU is sacrebleu's, over all responses at once, with its signature.
+BLEU is sacrebleu's, over all responses at once, with its signature. Distinct-n (Li et al. 2016, arXiv 1510.03055) is
+the number of different n-grams of all responses together, divided by the number of all their n-grams: it falls with the
+number of responses, so only numbers from equally many can be compared.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class Decoded:
     act_accuracy: float | None = None
     bleu: float | None = None
     bleu_signature: str | None = None
+    distinct_1: float | None = None
+    distinct_2: float | None = None
 
     def numbers(self) -> dict[str, float]:
         """The numbers that are defined, by name."""
@@ -80,7 +84,9 @@ def _decode(
     metric = BLEU(tokenize="zh" if chinese else "13a")
     score = metric.corpus_score([source.text(said[2]) for _, said in answered],
                                 [[source.text(turn.response) for turn, _ in answered]])
-    result = Decoded(bleu=float(score.score), bleu_signature=str(metric.get_signature()))
+    responses = [said[2] for _, said in answered]
+    result = Decoded(bleu=float(score.score), bleu_signature=str(metric.get_signature()),
+                     distinct_1=distinct(responses, 1), distinct_2=distinct(responses, 2))
     if has_state:
         result.jga = _share([said[0] == turn.state for turn, said in answered])
         result.jga_carried = _share(carried)
@@ -99,6 +105,12 @@ def _carry(answer: Speaker, dialogue: list[Turn]) -> list[bool]:
         # A garbled state (wrong number of slots) can't be a prompt; fill or cut it.
         state = tuple([*state, *[EMPTY] * len(turn.state)][: len(turn.state)])
     return right
+
+
+def distinct(responses: Sequence[Sequence[str]], n: int) -> float | None:
+    """Different n-grams / all n-grams of the responses; None when there is none."""
+    grams = [tuple(words[i : i + n]) for words in responses for i in range(len(words) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else None
 
 
 def _share(right: Sequence[bool]) -> float:

@@ -154,6 +154,7 @@ def evaluate(
         rows=rows(losses, source.capabilities),
         jga=JointGoal(gold_previous_state=spoken.jga, carried=spoken.jga_carried) if spoken.jga is not None else None,
         act_accuracy=spoken.act_accuracy, bleu=spoken.bleu, bleu_signature=spoken.bleu_signature,
+        distinct={"1": spoken.distinct_1, "2": spoken.distinct_2} if decode else None,
         perplexity=perplexity(losses),
         vocabulary=len(speaker.vocabulary),
         reference=reference.numbers() if reference else None,

@@ -76,9 +76,10 @@ class Result(_Model):
     act_accuracy: float | None = None
     bleu: float | None = None
     bleu_signature: str | None = None
+    distinct: dict[str, float | None] | None = None  # "1", "2" -> different n-grams / all n-grams of the responses
     perplexity: dict[str, float] | None = None  # shots -> response perplexity per token
     vocabulary: int | None = None
-    reference: dict[str, float] | None = None  # what the Bayes reference itself decodes: jga, act_accuracy, bleu
+    reference: dict[str, float] | None = None  # what the Bayes reference itself decodes: jga, act_accuracy, bleu …
     seconds: Seconds = Field(default_factory=Seconds)
     parameters: int | None = None
     peak_mb: float | None = None

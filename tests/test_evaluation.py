@@ -13,7 +13,7 @@ import torch
 from small import Corpus, small, world
 
 from metadialog_lite import evaluation
-from metadialog_lite.decoded import decode_bayes, decode_learner
+from metadialog_lite.decoded import decode_bayes, decode_learner, distinct
 from metadialog_lite.decoding import Reply
 from metadialog_lite.episodes import draw_episodes
 from metadialog_lite.evaluation import TaskLosses, evaluate, interval, paired_difference, rows, task_losses
@@ -287,6 +287,12 @@ def test_garbled_states_are_wrong_and_no_crash() -> None:
     assert (said.jga, said.jga_carried, said.act_accuracy, said.bleu) == (0, 0, 0, 0)
 
 
+def test_distinct_n_counts_different_n_grams_of_all_responses_together() -> None:
+    assert distinct([("a", "b", "a"), ("a", "b")], 1) == pytest.approx(2 / 5)
+    assert distinct([("a", "b", "a"), ("a", "b")], 2) == pytest.approx(2 / 3)  # ab, ba, ab
+    assert distinct([("a",)], 2) is None
+
+
 def test_bayes_decodes_as_the_reference_does() -> None:
     assert decode_learner(bayes(), world(), 4, 3, 4, 0, "test") == decode_bayes(world(), 4, 3, 4, 0, "test")
 
@@ -303,7 +309,8 @@ def test_result_has_the_whole_schema() -> None:
     fields = json.loads(result.to_json())
     assert len(fields["rows"]) == 2 * 4
     assert re.fullmatch(r"nrefs:1\|case:mixed\|eff:no\|tok:13a\|smooth:exp\|version:.*", fields["bleu_signature"])
-    assert set(fields["reference"]) == {"jga", "jga_carried", "act_accuracy", "bleu"}
+    assert set(fields["reference"]) == {"jga", "jga_carried", "act_accuracy", "bleu", "distinct_1", "distinct_2"}
+    assert set(fields["distinct"]) == {"1", "2"}
     assert set(fields["perplexity"]) == {"0", "2"}
     assert fields["options"] == {"inner_lr": small("maml").inner_lr, "inner_steps": 3, "pace": 10.0}  # type: ignore[union-attr]
     assert fields["seconds"]["adapt"] > 0

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from metadialog_lite.results import Result, Row, Seconds, commit, peak_mb, versions, write_text
 
 FIELDS = ["schema", "learner", "world", "corpus", "seed", "split", "tasks", "query_turns", "rows", "jga",
-          "act_accuracy", "bleu", "bleu_signature", "perplexity", "vocabulary", "reference", "seconds", "parameters",
+          "act_accuracy", "bleu", "bleu_signature", "distinct", "perplexity", "vocabulary", "reference", "seconds", "parameters",
           "peak_mb", "versions", "commit", "options"]
 
 
