@@ -141,7 +141,7 @@ def initialise_from(learner: Learner, checkpoint: Checkpoint, rates: bool = Fals
     """Warm start: copy θ₀ from a checkpoint into ``learner``, and all of φ when both are the same learner.
 
     Args:
-        rates: between different learners, also take over the learned inner rates α (``inner_lr`` is then only their unit).
+        rates: between different learners, also take over the learned inner rates α (``inner_lr`` is then their unit).
 
     Raises:
         CheckpointError: when the two models have different sizes or vocabularies.

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from metadialog_lite.results import Result, Row, Seconds, commit, peak_mb, versions, write_text
 
 FIELDS = ["schema", "learner", "world", "corpus", "seed", "split", "tasks", "query_turns", "rows", "jga",
-          "act_accuracy", "bleu", "bleu_signature", "distinct", "perplexity", "vocabulary", "reference", "seconds", "parameters",
-          "peak_mb", "versions", "commit", "options"]
+          "act_accuracy", "bleu", "bleu_signature", "distinct", "perplexity", "vocabulary", "reference",
+          "seconds", "parameters", "peak_mb", "versions", "commit", "options"]
 
 
 def result(**more: Any) -> Result:
