@@ -32,6 +32,8 @@ def short_synthetic_turns(monkeypatch):
 def test_bilevel_gradient_is_the_derivative_of_the_outer_loss(name, frozen):
     """EQ-MDG-2 with EQ-DIST-1, EQ-AUG-1 and EQ-REW-1 against finite differences along 24 random unit directions."""
     learner = shaken(name, frozen=frozen, **options(name))
+    if name == "distillation":  # at the start synthetic turns count so little that finite differences see rounding only
+        torch.nn.init.constant_(learner.strength, -0.5)
     support, query = make_batches()
     gradient, _ = learner.outer_gradient(support, query)
     assert largest_error(learner, gradient, support, query) <= 1e-6
@@ -97,10 +99,19 @@ def test_another_past_is_true_in_the_toy_world():
             assert value == (turn.state[i] if i in changed else other.previous_state[i])
 
 
+@pytest.mark.parametrize("name", ["augmentation", "distillation"])
+def test_at_the_start_generated_data_count_next_to_nothing(name):
+    """EQ-AUG-1, EQ-DIST-1: a start with long learned steps is not thrown off by data that nobody has learned yet."""
+    fresh, control = (make_tiny(name, identity=same, **options(name)) for same in (False, True))
+    turns, query = make_tasks(1, 4)[0], make_tasks(1, 3, seed=9)[0]
+    gap = (fresh.adapt(turns).nll(query) - control.adapt(turns).nll(query)).abs().max()
+    assert 0 < float(gap) < 0.02
+
+
 def test_probabilities_of_the_random_control_are_not_learned():
     learner = shaken("augmentation", random=True, **SMALL)
     assert "trust" not in learner.phi()
-    torch.testing.assert_close(learner.probabilities(), torch.full((len(WAYS), 3), 0.1192), atol=1e-4, rtol=0)
+    torch.testing.assert_close(learner.probabilities(), torch.full((len(WAYS), 3), 1 / 9))
 
 
 def test_weights_start_at_one_and_lie_between_zero_and_two():

@@ -35,6 +35,13 @@ from metadialog_lite.model import DialogueModel, Theta
 from metadialog_lite.turns import CAPABILITIES
 
 
+#: What says how much generated data counts is learned so many times as fast as other numbers, on a scale of factors …
+QUICK = 4.0
+#: … and begins at next to nothing, as logit and logarithm of a weight. A start with learned rates, such as Meta-SGD's,
+#: makes steps as long as true turns allow: with untrue ones that count for a ninth its loss is a hundred times as high.
+TRUST, STRENGTH = -6.0, -8.0
+
+
 class Weighted(NamedTuple):
     """A part of D': turns, and how much each segment of each turn counts.
 
@@ -109,7 +116,7 @@ def as_it_is(support: TurnBatch) -> Weighted:
 
 
 class Augmentation(MetaData):
-    """D' = D and D recombined (:mod:`~metadialog_lite.families.recombine`). EQ-AUG-1: weight = sigmoid(trust).
+    """D' = D and D recombined (:mod:`~metadialog_lite.families.recombine`). EQ-AUG-1: weight = sigmoid(4 trust).
 
     There is one number of trust for each way and capability. Whether a recombined segment joins D' is decided by a
     coin of this probability; the loss is its expectation over the coins, which is the weighted sum, so the gradient
@@ -125,15 +132,16 @@ class Augmentation(MetaData):
         super().__init__(model, vocabulary, inner_lr, inner_steps, pace, frozen, identity)
         self.random = random
         if not random:
-            self.trust = nn.Parameter(torch.full((len(WAYS), len(CAPABILITIES)), -2.0))
+            self.trust = nn.Parameter(torch.full((len(WAYS), len(CAPABILITIES)), TRUST / QUICK))
 
     def probabilities(self, phi: Phi | None = None) -> Tensor:
         """How far each way of recombining is trusted for each capability: [ways, 3], between 0 and 1.
 
-        The control ``random`` trusts each way in every ninth case, as the learned probabilities begin.
+        The control ``random`` trusts each way in every ninth case, whatever comes of it.
         """
-        trust = torch.full((len(WAYS), len(CAPABILITIES)), -2.0) if self.random else (phi or self.phi())["trust"]
-        return trust.sigmoid()
+        if self.random:
+            return torch.full((len(WAYS), len(CAPABILITIES)), 1 / 9, device=self.device)
+        return (QUICK * (phi or self.phi())["trust"]).sigmoid()
 
     def generate(self, phi: Phi, support: TurnBatch) -> list[Weighted]:
         new = recombined(support)
@@ -185,6 +193,9 @@ class Distillation(MetaData):
     same for all tasks; :meth:`readable` gives their most probable words.
 
     synthetic   number of synthetic turns
+    slots       values in their states; 0 for a source without states
+
+    They count exp(4 strength) times as much as support turns; ``strength`` is learned, too.
     """
 
     name = "distillation"
@@ -209,7 +220,7 @@ class Distillation(MetaData):
         places = self.layout.count(0)
         words = torch.randint(len(SPECIALS), len(vocabulary), (synthetic, places), generator=random)
         self.scores = nn.Parameter(3.0 * F.one_hot(words, len(vocabulary)).float())
-        self.strength = nn.Parameter(torch.tensor(-2.0))
+        self.strength = nn.Parameter(torch.tensor(STRENGTH / QUICK))
 
     def mixtures(self, phi: Phi) -> Tensor:
         """The synthetic turns: [synthetic, length, vocabulary], each place a distribution over words."""
@@ -232,4 +243,4 @@ class Distillation(MetaData):
         own = super().generated_loss(phi, theta, data)
         if self.identity:
             return own
-        return own + phi["strength"].exp() * self.model.soft_nll(theta, self.mixtures(phi), self.layout).sum()
+        return own + (QUICK * phi["strength"]).exp() * self.model.soft_nll(theta, self.mixtures(phi), self.layout).sum()
