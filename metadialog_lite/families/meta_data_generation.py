@@ -34,7 +34,6 @@ from metadialog_lite.families.set_encoder import make_encoder, read_turns, reade
 from metadialog_lite.model import DialogueModel, Theta
 from metadialog_lite.turns import CAPABILITIES
 
-
 #: What says how much generated data counts is learned so many times as fast as other numbers, on a scale of factors …
 QUICK = 4.0
 #: … and begins at next to nothing, as logit and logarithm of a weight. A start with learned rates, such as Meta-SGD's,
