@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.adaptation_panel import AdaptationPanel
     from metadialog_lite.lab.chat_panel import ChatPanel
     from metadialog_lite.lab.check import Verdict, check
+    from metadialog_lite.lab.comparison_panel import ComparisonPanel
     from metadialog_lite.lab.figures import show
     from metadialog_lite.lab.microscope import GradientMicroscope
     from metadialog_lite.lab.parameters import Parameters, parameters
@@ -31,6 +32,7 @@ _HOME = {
     "ThetaPanel": "theta_panel",
     "SwapPanel": "swap_panel",
     "StructurePanel": "structure_panel",
+    "ComparisonPanel": "comparison_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -39,8 +41,8 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "GradientMicroscope", "Parameters", "StructurePanel", "SwapPanel",
-           "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "GradientMicroscope", "Parameters", "StructurePanel",
+           "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:
