@@ -88,6 +88,26 @@ def test_shifted_worlds_and_several_worlds():
     assert "no such shift" in result.stderr
 
 
+def test_sample_marks_what_is_a_strangers():
+    """Of a world with noise it shows the support's dialogues, as a learner is given them."""
+    name = "restaurants.en+noise=0.4"
+    result = runner.invoke(app, ["world", "sample", name, "-n", "3", "--seed", "2"])
+    assert result.exit_code == 0
+    stream = load_world(name).task("train", 2, 0).stream()
+    turns = [turn for _ in range(3) for turn in next(stream)]
+    marks = sum(len(turn.meaning.replaced) for turn in turns)
+    assert marks > 5
+    assert result.stdout.count("✗ ") == marks + 3  # and once in each title
+    result = runner.invoke(app, ["world", "sample", name, "-n", "3", "--seed", "2", "--json"])
+    found = [turn for dialogue in json.loads(result.stdout)["dialogues"] for turn in dialogue]
+    assert [turn["replaced"] for turn in found] == [list(turn.meaning.replaced) for turn in turns]
+    assert [turn["act"] for turn in found] == [list(turn.act) for turn in turns]
+    assert "✗" not in runner.invoke(app, ["world", "sample", "restaurants.en"]).stdout
+    told = "told which support segments were replaced"
+    assert told in runner.invoke(app, ["world", "check", name]).stdout
+    assert json.loads(runner.invoke(app, ["world", "check", name, "--json"]).stdout)["told"] == told
+
+
 @pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "many"], ["--seed", "x"], ["--nothing"]])
 def test_bad_arguments_are_exit_2(arguments):
     assert runner.invoke(app, ["world", "sample", "restaurants.en", *arguments]).exit_code == 2

@@ -72,7 +72,7 @@ def test_what_is_rendered_reads_back_as_what_was_meant(task):
     for turn in (*task.support(12), *task.query(6)):
         assert len(user_kinds(world.spec, turn)) == 1
         assert len(templates_of(world.spec, turn)) == 1
-        assert tuple(turn.meaning) == (*read(world.spec, turn), world.name)
+        assert tuple(turn.meaning) == (*read(world.spec, turn), world.name, ())  # nothing is replaced
 
 
 @settings(max_examples=80, deadline=None)

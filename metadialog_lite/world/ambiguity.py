@@ -26,7 +26,7 @@ def placeholder(token: str) -> str | None:
 def faults(spec: WorldSpec) -> list[str]:
     """Everything that makes ``spec`` unusable, one line each: field, value, what would be right."""
     return [*_slot_faults(spec), *_text_faults(spec), *_word_faults(spec), *_user_faults(spec),
-            *_correction_faults(spec), *_template_faults(spec)]
+            *_correction_faults(spec), *_template_faults(spec), *_noise_faults(spec)]
 
 
 def _slot_faults(spec: WorldSpec) -> Iterable[str]:
@@ -159,6 +159,22 @@ def _template_faults(spec: WorldSpec) -> Iterable[str]:
                     if len(form) == len(forms[j]) and all(a & b for a, b in zip(form, forms[j], strict=True)):
                         yield (f"system.{act}.{i}: {spec.system.templates(act)[i]!r} can't be told apart from "
                                f"{spec.system.templates(act)[j]!r}; change a word")
+
+
+def _noise_faults(spec: WorldSpec) -> Iterable[str]:
+    """With noise in the support the floor must know what a response asks for, and what a word was meant to say."""
+    if not spec.knobs.support_noise:
+        return
+    if spec.knobs.word_noise and spec.knobs.correct:
+        yield (f"knobs.support_noise: {spec.knobs.support_noise:g} with word_noise {spec.knobs.word_noise:g} and "
+               f"correct {spec.knobs.correct:g}: the floor would not be exact; set one of the three to 0")
+    fills = {k: set(v) for k, v in spec.persona.items()}
+    forms = [(name, _form(text, slot.ask, fills)) for name, slot in spec.slots.items() for text in spec.system.request]
+    for (a, one), (b, other) in combinations(forms, 2):
+        if a != b and len(one) == len(other) and all(x & y for x, y in zip(one, other, strict=True)):
+            yield (f"slots.{b}.ask: {spec.slots[b].ask!r} can't be told apart from that of slot '{a}' in a request; "
+                   "with support_noise it must be")
+            return
 
 
 def _form(text: str, ask: str, fills: dict[str, set[str]]) -> list[set[str]]:

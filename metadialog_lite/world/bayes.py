@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from metadialog_lite.turns import Turn
 from metadialog_lite.world.dialogues import Correction, Meaning
 from metadialog_lite.world.generate import World
+from metadialog_lite.world.noise import remaining
 from metadialog_lite.world.plans import inverse_lengths, reach, rounds
 from metadialog_lite.world.spec import ACTS, WorldError
 
@@ -145,11 +146,10 @@ class Posterior:
         self.counts = [[[0] * len(words) for _ in words] for words in world.words]  # [slot][word][value]
         self.used = [[0] * len(templates) for templates in world.templates]  # [act][template]
         self.known: dict[str, str] = {}  # persona facts heard
-        for turn in support:
-            self._observe(turn)
+        for turn, known in zip(support, remaining(world, [_meaning(turn) for turn in support]), strict=True):
+            self._observe(known, turn.response)
 
-    def _observe(self, turn: Turn) -> None:
-        m = _meaning(turn)
+    def _observe(self, m: Meaning, response: tuple[str, ...]) -> None:
         for slot, word, value in m.mentions:
             self.counts[slot][word][value] += 1
         if (fix := m.correction) is not None:
@@ -158,9 +158,11 @@ class Posterior:
                 self.counts[fix.slot][fix.old_word][fix.old] += 1
         if m.asked >= 0:
             self.alive &= self.reference._masks[m.after, m.asked]
+        if m.template < 0:  # a stranger's response
+            return
         self.used[m.act][m.template] += 1
         for fact, at in self.reference.facts_at(m.act, m.template, m.asked):
-            self.known[fact] = turn.response[at]
+            self.known[fact] = response[at]
 
     def nll(self, turn: Turn) -> tuple[float, float, float]:
         """−ln p of a query turn's (state, act, response), in nats, each given what stands before it. EQ-BAYES-1.

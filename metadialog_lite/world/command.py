@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -21,9 +22,12 @@ world_app = typer.Typer(help="Check a toy world, or print dialogues of it.", no_
                         rich_markup_mode=None)
 
 WorldName = Annotated[str, typer.Argument(metavar="FILE", help="a YAML file, or a shipped world: restaurants.en; "
-                                            "also restaurants.en+lexicon, travel.en+style=1.0, or several: a,b")]
+                                            "also restaurants.en+lexicon, travel.en+style=1.0, clinic.en+noise=0.2, "
+                                            "or several: a,b")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON alone on stdout")]
 FLOOR_TASKS, FLOOR_SHOTS = 200, (0, 16)
+#: Stands before a segment that was replaced by a stranger's.
+STRANGER = "✗"
 
 
 @world_app.command()
@@ -45,6 +49,8 @@ def check(file: WorldName, as_json: AsJson = False) -> None:
         for shots, row in floor.items():
             parts = ", ".join(f"{name} {row[name]:.2f}" for name in CAPABILITIES)
             table.add_row(f"Bayes({shots})", f"{row['total']:.2f} nats/turn ({parts})")
+        if world.told:
+            table.add_row("this Bayes is", world.told)
         learnable = floor[0]["total"] - floor[16]["total"]
         table.add_row("to learn", f"{learnable:.2f} nats/turn from 16 support turns ({FLOOR_TASKS} tasks)")
         _console().print(table)
@@ -57,14 +63,23 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", help="which speaker")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Print dialogues of one speaker, with state and act, under the speaker's hidden lexicon."""
+    """Print dialogues of one speaker, with state and act, under the speaker's hidden lexicon.
+
+    In a world with noise in the support (restaurants.en+noise=0.2) these are the support's dialogues, as a learner is
+    given them, and what is a stranger's is marked.
+    """
     tasks = [world.task("train", seed, 0) for world in _load(file).members]
     if as_json:
         _print_json([{"world": task.world.name, "task": task.name, **_latents(task), "dialogues": [
-            [_as_fields(turn) for turn in dialogue] for dialogue in task.dialogues(n)]} for task in tasks])
+            [_as_fields(turn) for turn in dialogue] for dialogue in _some(task, n)]} for task in tasks])
         return
     for task in tasks:
-        _print_speaker(task, task.dialogues(n))
+        _print_speaker(task, _some(task, n))
+
+
+def _some(task: WorldTask, n: int) -> list[list[Turn]]:
+    """Whole new dialogues, or where the support has noise those of the support."""
+    return list(islice(task.stream(), n)) if task.world.told else task.dialogues(n)
 
 
 def _print_speaker(task: WorldTask, dialogues: list[list[Turn]]) -> None:
@@ -79,18 +94,21 @@ def _print_speaker(task: WorldTask, dialogues: list[list[Turn]]) -> None:
         header.add_row(f"habits: {act}", " ".join(f"{p:.2f}" for p in chances))
     console.print(header)
     for number, dialogue in enumerate(dialogues, 1):
-        table = Table("user", "state", "act", "response", title=f"dialogue {number}")
+        marked = f", {STRANGER} = a stranger's" if world.told else ""
+        table = Table("user", "state", "act", "response", title=f"dialogue {number}{marked}")
         for turn in dialogue:
             state = [new if old in (EMPTY, new) else f"{new} (was {old})"
                      for old, new in zip(turn.previous_state, turn.state, strict=True)]
-            table.add_row(world.text(turn.user), " ".join(state), " ".join(turn.act), world.text(turn.response))
+            parts = {"state": " ".join(state), "act": " ".join(turn.act), "response": world.text(turn.response)}
+            table.add_row(world.text(turn.user), *(
+                f"{STRANGER} {text}" if part in turn.meaning.replaced else text for part, text in parts.items()))
         console.print(table)
 
 
 def _summary(world: World) -> dict[str, Any]:
     """What ``check --json`` says of one world."""
     return {"world": world.name, "language": world.spec.language, "ok": True,
-            "knobs": world.spec.knobs.model_dump(), "tokens": len(world.tokens),
+            "knobs": world.spec.knobs.model_dump(), "tokens": len(world.tokens), "told": world.told,
             "slots": {slot: list(values) for slot, values in zip(world.slots, world.values, strict=True)},
             "templates": {act: len(world.spec.system.templates(act)) for act in ACTS},
             "bayes": {str(shots): row for shots, row in bayes_floor(world).items()}}
@@ -132,7 +150,8 @@ def _latents(task: WorldTask) -> dict[str, Any]:
 
 
 def _as_fields(turn: Turn) -> dict[str, list[str]]:
-    return {name: list(getattr(turn, name)) for name in ("previous_state", "user", "state", "act", "response")}
+    parts = {name: list(getattr(turn, name)) for name in ("previous_state", "user", "state", "act", "response")}
+    return parts | {"replaced": list(turn.meaning.replaced)}
 
 
 def _console() -> Console:

@@ -19,17 +19,20 @@ system asks, habits over response templates, and a persona. Each of its dialogue
    of its slot, with the old value's word for {old} (where it stands) and the new one's for {new}. Each spoken value
    word is replaced at rate ``word_noise`` by another word of its slot, independently; states follow what was meant.
 
-With ``correct`` at 0 nothing is drawn for it, so that worlds without corrections stay as they were.
+With ``correct`` at 0 nothing is drawn for it, so that worlds without corrections stay as they were. What noise in the
+support does to all this afterwards stands in ``noise.py``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect
-from itertools import accumulate
+from collections.abc import Iterator
+from itertools import accumulate, chain, islice
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metadialog_lite.turns import EMPTY, Turn
+from metadialog_lite.world.noise import Noise
 from metadialog_lite.world.spec import ACTS
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class Meaning(NamedTuple):
     template: int  # which response template was used
     correction: Correction | None = None
     world: str = ""  # the name of the world that it was spoken in
+    replaced: tuple[str, ...] = ()  # which of "state", "act", "response" are a stranger's (see noise.py)
 
 
 class Step(NamedTuple):
@@ -118,11 +122,15 @@ class WorldTask:
 
     def support(self, shots: int) -> list[Turn]:
         """The first ``shots`` turns of this task's stream of consecutive dialogues (nested)."""
-        rng = Random(self._seeds[0])
-        turns: list[Turn] = []
-        while len(turns) < shots:
-            turns += self._dialogue(rng)
-        return turns[:shots]
+        return list(islice(chain.from_iterable(self.stream()), shots))
+
+    def stream(self) -> Iterator[list[Turn]]:
+        """The support as whole dialogues, one after the other without end, with noise where the world has it."""
+        rng, rate = Random(self._seeds[0]), self.world.spec.knobs.support_noise
+        noise = Noise(rate, self.name, lambda name: WorldTask(self.world, name).query(1)[0])
+        while True:
+            dialogue = self._dialogue(rng)
+            yield noise.spoil(dialogue) if rate else dialogue
 
     def query(self, turns: int) -> list[Turn]:
         """``turns`` query turns: each is a uniformly chosen turn of a new dialogue of its own."""

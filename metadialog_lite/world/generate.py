@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from metadialog_lite.turns import CAPABILITIES, EMPTY
 from metadialog_lite.world.ambiguity import faults, placeholder
 from metadialog_lite.world.dialogues import Tokens, WorldTask
+from metadialog_lite.world.noise import TOLD
 from metadialog_lite.world.reading import knob_faults
 from metadialog_lite.world.spec import ACTS, Knobs, WorldError, WorldSpec
 
@@ -67,6 +68,16 @@ class World:
         """The worlds that tasks come from: this one."""
         return (self,)
 
+    @property
+    def clean_name(self) -> str:
+        """The name of the world without noise in its support: noise changes no speaker and no true dialogue."""
+        return self.name.replace(f"+noise={self.spec.knobs.support_noise!r}", "")
+
+    @property
+    def told(self) -> str | None:
+        """What the Bayes reference is told and learners are not; None: it knows exactly what they know."""
+        return TOLD if any(world.spec.knobs.support_noise for world in self.members) else None
+
     def with_knobs(self, **knobs: float) -> World:
         """The same world with other probabilities, for example ``with_knobs(word_noise=0.1)``.
 
@@ -85,7 +96,7 @@ class World:
 
     def task(self, split: str, seed: int, index: int) -> WorldTask:
         """Task number ``index``: a pure function of (world, split, seed, index)."""
-        return WorldTask(self, f"{self.name}/{split}/{seed}/{index}")
+        return WorldTask(self, f"{self.clean_name}/{split}/{seed}/{index}")
 
     def text(self, tokens: Sequence[str]) -> str:
         """Tokens as a person would read them (Chinese without blanks)."""

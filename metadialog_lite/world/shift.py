@@ -15,6 +15,9 @@ Which other words are there for the shift of the lexicon? A shipped model has a 
 outside it are all the same <unk>, and nobody can tell five of them apart. So the words are taken from the world's own
 vocabulary: those that only the system ever said (names, towns, hobbies). A model can read them, and has never seen
 them mean a value. They stand in ``shifts/`` beside the world's file, because the world itself is frozen.
+
+``noise=0.2`` (see ``noise.py``) is named and combined like a shift, but changes neither speakers nor query: a prior is
+not concerned, and there is no second reference.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from metadialog_lite.world.generate import World
 from metadialog_lite.world.reading import read_spec
 from metadialog_lite.world.spec import WorldError
 
-SHIFTS = "lexicon, style=1.0, style=0.1, domain=travel.en"
+SHIFTS = "lexicon, style=1.0, style=0.1, domain=travel.en, noise=0.2"
 
 
 def shifted(world: World, kind: str, words: Mapping[str, Sequence[str]] | None = None) -> World:
@@ -41,19 +44,23 @@ def shifted(world: World, kind: str, words: Mapping[str, Sequence[str]] | None =
     Args:
         world: the world that learners were trained on.
         kind: ``lexicon``, ``style=C`` with a concentration C, or ``domain=W`` with another world. A shift of the
-            domain is that other world itself, under its own name and with its own tasks.
+            domain is that other world itself, under its own name and with its own tasks. Or ``noise=R`` with the rate
+            at which segments of the support are replaced.
         words: slot → surface words for ``lexicon``; by default those shipped for the world (``data/worlds/shifts``).
 
     Raises:
         WorldError: when there is no such shift, or the words don't suit the world.
     """
     name, _, value = kind.partition("=")
-    if name == "style" and value:
+    if name in ("style", "noise") and value:
         try:
-            concentration = float(value)
+            number = float(value)
         except ValueError:
-            raise WorldError(f"shift '{kind}' of '{world.name}': a number expected, such as style=1.0") from None
-        return _after(world, world.with_knobs(style=concentration), f"style={concentration!r}")
+            raise WorldError(f"shift '{kind}' of '{world.name}': a number expected, such as "
+                             f"{'style=1.0' if name == 'style' else 'noise=0.2'}") from None
+        if name == "noise":
+            return _with_noise(world, number)
+        return _after(world, world.with_knobs(style=number), f"style={number!r}")
     if name == "domain" and value:
         return World(read_spec(value))
     if kind == "lexicon":
@@ -100,6 +107,13 @@ def _other_words(world: World, words: Mapping[str, Sequence[str]]) -> World:
 
 def _after(world: World, other: World, kind: str) -> World:
     return World(other.spec, f"{world.name}+{kind}", world.tokens, world.training or world)
+
+
+def _with_noise(world: World, rate: float) -> World:
+    if world.spec.knobs.support_noise:
+        raise WorldError(f"noise={rate!r} of '{world.name}': there is noise already; give it once")
+    noisy = world.with_knobs(support_noise=rate)
+    return World(noisy.spec, f"{world.name}+noise={rate!r}", world.tokens, noisy.training)
 
 
 def training_reference(world: World, training: World | None = None) -> BayesReference | None:

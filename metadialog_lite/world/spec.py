@@ -32,6 +32,7 @@ class Knobs(_Strict):
     correct: float = Field(0.0, ge=0, le=1, description="a user turn takes back what was said about a slot")
     greet: float = Field(0.1, ge=0, le=1, description="a dialogue opens with a greeting turn")
     thank: float = Field(0.3, ge=0, le=1, description="a dialogue closes with a thank-you turn")
+    support_noise: float = Field(0.0, ge=0, le=0.95, description="each segment of a support turn is a stranger's")
     style: float = Field(0.3, ge=0.05, le=100, description="Dirichlet concentration of the template habits")
 
 
