@@ -171,15 +171,31 @@ def _show(result: Result) -> None:
     where = result.world or result.corpus
     table = Table(title=f"{result.learner} on {where}, {result.tasks} held-out tasks ({result.split}, "
                         f"seed {result.seed}); nats per turn")
-    for name in ("shots", "capability", "loss", "95 %", "Bayes", "regret", "gap closed", "95 %"):
+    believed = result.shift_of is not None and any(row.bayes_training_prior is not None for row in result.rows)
+    names = ("shots", "capability", "loss", "95 %", "Bayes", *(["training prior"] if believed else []), "regret",
+             "gap closed", "95 %")
+    for name in names:
         table.add_column(name, justify="right" if name != "capability" else "left")
     for row in result.rows:
         table.add_row(str(row.shots), row.capability, _number(row.loss), _range(row.low, row.high), _number(row.bayes),
-                      _number(row.regret), _number(row.gap_closed), _range(row.gap_low, row.gap_high),
-                      end_section=row.capability == "total")
+                      *([_number(row.bayes_training_prior)] if believed else []), _number(row.regret),
+                      _number(row.gap_closed), _range(row.gap_low, row.gap_high), end_section=row.capability == "total")
     console.print(table)
-    for line in spoken_lines(result):
+    for line in (*reference_lines(result, believed), *spoken_lines(result)):
         console.print(line)
+
+
+def reference_lines(result: Result, believed: bool) -> list[str]:
+    """What the Bayes columns are where they are not simply the floor of the world trained on."""
+    lines = []
+    if result.reference_label:
+        lines.append(f"Bayes is {result.reference_label}: on average nobody is below it, but learners are not told")
+    if result.shift_of:
+        lines.append(f"shift of {result.shift_of}: Bayes is the informed optimum, with the prior of this world; regret "
+                     "is the distance to it")
+        lines.append("training prior = Bayes that believes in the prior of the world trained on; it may be beaten" if
+                     believed else "Bayes with the prior of the world trained on is undefined: it gives some words 0")
+    return lines
 
 
 def spoken_lines(result: Result) -> list[str]:

@@ -23,7 +23,7 @@ from metadialog_lite.episodes import Episode, draw_episodes, stack_tasks
 from metadialog_lite.families.base import Learner
 from metadialog_lite.results import JointGoal, Result, Row, Seconds, commit, peak_mb, versions
 from metadialog_lite.turns import CAPABILITIES, TaskSource, Turn
-from metadialog_lite.world import BayesReference, World
+from metadialog_lite.world import BayesReference, World, training_reference
 
 Floats = NDArray[np.float64]
 #: Tasks in one pass; bounds the memory.
@@ -42,6 +42,7 @@ class TaskLosses:
     tokens: Floats  # response tokens (with the end marker) per query turn, [tasks]
     adapt_seconds: float  # process CPU seconds a task, at the largest number of shots
     speakers: tuple[str, ...] | None = None  # who is behind each task; None: every task is a speaker of its own
+    believed: Floats | None = None  # Bayes with the training world's prior; None where there is none
 
 
 #: One learner for all numbers of shots, or one for each (a baseline that is tuned for each).
@@ -85,14 +86,17 @@ def task_losses(
             loss.append(np.stack(known, axis=1))
         episodes += part
     tokens = np.array([np.mean([len(turn.response) + 1 for turn in e.query]) for e in episodes])
-    bayes = prior = None
+    bayes = prior = believed = None
     if isinstance(source, World):
         reference = BayesReference(source)
         bayes = np.array([[_floor(reference, e.support[:k], e.query) for k in shots] for e in episodes])
         prior = np.array([[_floor(reference, [], e.query)] for e in episodes])
+        if source.training is not None and (trained := training_reference(source)) is not None:
+            believed = np.array([[_floor(trained, e.support[:k], e.query) for k in shots] for e in episodes])
     people = [getattr(e.task, "speaker", None) for e in episodes]
     speakers = None if None in people else tuple(map(str, people))
-    return TaskLosses(shots, np.concatenate(loss) if loss else None, bayes, prior, tokens, seconds / tasks, speakers)
+    return TaskLosses(shots, np.concatenate(loss) if loss else None, bayes, prior, tokens, seconds / tasks, speakers,
+                      believed)
 
 
 def _losses(learner: Learner, episodes: Sequence[Episode], shots: int) -> tuple[Floats | None, float]:
@@ -143,13 +147,13 @@ def evaluate(
     losses = losses or task_losses(learner, source, shots, tasks, query_turns, seed, split)
     most = losses.shots[-1]
     speaker = learner_at(learner, most)
-    is_world = isinstance(source, World)
+    world = source if isinstance(source, World) else None
     spoken = decode_learner(speaker, source, most, tasks, query_turns, seed, split) if decode else Decoded()
-    reference = decode_bayes(source, most, tasks, query_turns, seed, split) if decode and is_world else None
+    reference = decode_bayes(source, most, tasks, query_turns, seed, split) if decode and world else None
     return Result(
         learner=speaker.name,
-        world=source.name if is_world else None,
-        corpus=None if is_world else source.name,
+        world=world.name if world else None,
+        corpus=None if world else source.name,
         seed=seed, split=split, tasks=tasks, query_turns=query_turns,
         rows=rows(losses, source.capabilities),
         jga=JointGoal(gold_previous_state=spoken.jga, carried=spoken.jga_carried) if spoken.jga is not None else None,
@@ -157,6 +161,8 @@ def evaluate(
         distinct={"1": spoken.distinct_1, "2": spoken.distinct_2} if decode else None,
         perplexity=perplexity(losses),
         vocabulary=len(speaker.vocabulary),
+        reference_label=world.told if world else None,
+        shift_of=world.training.name if world and world.training else None,
         reference=reference.numbers() if reference else None,
         seconds=Seconds(adapt=losses.adapt_seconds),
         parameters=sum(p.numel() for p in speaker.parameters()),
@@ -165,20 +171,36 @@ def evaluate(
     )
 
 
+def shift_of(source: TaskSource, trained: str) -> str | None:
+    """What ``source`` is a shift of, for a learner trained on ``trained`` (a name, or several); None: it is none.
+
+    For another domain that is ``trained`` itself. Noise in the support is no shift.
+    """
+    if not isinstance(source, World):
+        return None
+    known = {name.split("+noise=")[0] for name in trained.split(",")}
+    if {world.clean_name for world in source.members} <= known:
+        return None
+    same = {(world.training or world).clean_name for world in source.members} <= known
+    return source.training.name if same and source.training else trained
+
+
 def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:
     """One row for each number of shots and capability, with 95 % bootstrap intervals over speakers."""
     table = []
     for i, k in enumerate(losses.shots):
         for name in (*capabilities, "total"):
             pick = list(range(3)) if name == "total" else [CAPABILITIES.index(name)]
-            loss, bayes, prior = (None if part is None else part[:, at, pick].sum(-1) for part, at in (
-                (losses.loss, i), (losses.bayes, i), (losses.prior, 0)))
+            loss, bayes, prior, believed = (None if part is None else part[:, at, pick].sum(-1) for part, at in (
+                (losses.loss, i), (losses.bayes, i), (losses.prior, 0), (losses.believed, i)))
             cells: dict[str, float | None] = {}
             if loss is not None:
                 low, high = interval(loss, speakers=losses.speakers)
                 cells |= {"loss": float(loss.mean()), "low": low, "high": high}
             if bayes is not None and prior is not None:
                 cells |= {"bayes": float(bayes.mean()), "prior": float(prior.mean())}
+                if believed is not None:
+                    cells["bayes_training_prior"] = float(believed.mean())
                 if loss is not None:
                     cells |= _against_bayes(loss, bayes, prior, losses.speakers)
             table.append(Row.model_validate({"shots": k, "capability": name, **cells}))

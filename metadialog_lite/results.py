@@ -44,6 +44,7 @@ class Row(_Model):
     gap_closed: float | None = None  # (prior − loss) / (prior − bayes)
     gap_low: float | None = None  # its 95 % bootstrap interval
     gap_high: float | None = None
+    bayes_training_prior: float | None = None  # under a shift: Bayes with the training world's prior, where defined
 
 
 class JointGoal(_Model):
@@ -79,6 +80,8 @@ class Result(_Model):
     distinct: dict[str, float | None] | None = None  # "1", "2" -> different n-grams / all n-grams of the responses
     perplexity: dict[str, float] | None = None  # shots -> response perplexity per token
     vocabulary: int | None = None
+    reference_label: str | None = None  # what ``bayes`` is told and learners are not; null: a floor in the plain sense
+    shift_of: str | None = None  # the world trained on, when that is another one: ``bayes`` is the informed optimum then
     reference: dict[str, float] | None = None  # what the Bayes reference itself decodes: jga, act_accuracy, bleu …
     seconds: Seconds = Field(default_factory=Seconds)
     parameters: int | None = None

@@ -29,6 +29,7 @@ from metadialog_lite.evaluation import (
     learner_at,
     paired_difference,
     perplexity,
+    shift_of,
     task_losses,
 )
 from metadialog_lite.families import LEARNERS, make_learner
@@ -246,6 +247,7 @@ def evaluate_checkpoint(
     losses = task_losses(judged, source, shots, tasks, query_turns, seed, split)
     result = evaluate(judged, source, shots, tasks, query_turns, seed, split, decode, losses)
     result.options |= options
+    result.shift_of = shift_of(source, checkpoint.source)
     trained = learner_at(judged, losses.shots[-1]).trained != "none"
     result.seconds.train = training_seconds(checkpoint) if trained else 0.0
     if per_task and losses.loss is not None:

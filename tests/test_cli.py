@@ -227,6 +227,40 @@ def test_the_table_and_the_comparison(saved: Path, monkeypatch: pytest.MonkeyPat
         assert part in done.stdout
 
 
+@pytest.mark.parametrize(("kind", "parts", "absent"), [
+    ("style=1.0", ["training prior", "shift of restaurants.en: Bayes is the informed optimum", "it may be beaten"],
+     ["told", "undefined"]),
+    ("lexicon", ["Bayes is the informed optimum", "prior of the world trained on is undefined"], ["may be beaten"]),
+    ("noise=0.2", ["Bayes is told which support segments were replaced", "learners are not told"], ["informed"]),
+])
+def test_what_bayes_is_under_a_shift_or_with_noise(
+    kind: str, parts: list[str], absent: list[str], saved: Path
+) -> None:
+    words = ["evaluate", "--checkpoint", str(saved), "--world", f"restaurants.en+{kind}", "--tasks", "2",
+             "--shots", "0,2", "--query-turns", "2", "--no-decode"]
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert all(part in done.stdout for part in parts)
+    assert not any(part in done.stdout for part in absent)
+    fields = json.loads(call(*words, "--json").stdout)
+    assert (fields["rows"][-1]["bayes_training_prior"] is not None) == (kind == "style=1.0")
+    assert (fields["reference_label"] is not None) == (kind == "noise=0.2")
+    assert fields["shift_of"] == (None if kind == "noise=0.2" else "restaurants.en")
+
+
+def test_training_on_noisy_support(tmp_path: Path) -> None:
+    out = str(tmp_path / "x.safetensors")
+    done = call("train", *TINY[2:], "--world", "restaurants.en+noise=0.2", "--learner", "maml", "--steps", "2",
+                "--out", out)
+    assert done.exit_code == 0, done.output
+    assert load_checkpoint(out).source == "restaurants.en+noise=0.2"
+    done = call("evaluate", "--checkpoint", out, "--tasks", "1", "--shots", "0,2", "--query-turns", "1", "--json")
+    fields = json.loads(done.stdout)
+    assert fields["world"] == "restaurants.en+noise=0.2"
+    assert fields["shift_of"] is None
+    assert fields["reference_label"] == "told which support segments were replaced"
+
+
 def test_nan_in_adapting_is_a_failure(saved: Path) -> None:
     path = save_checkpoint(saved.with_name("wild.safetensors"), small("maml", inner_lr=10.0, inner_steps=200),
                            world().name, config())

@@ -16,11 +16,19 @@ from metadialog_lite import evaluation
 from metadialog_lite.decoded import decode_bayes, decode_learner, distinct
 from metadialog_lite.decoding import Reply
 from metadialog_lite.episodes import draw_episodes
-from metadialog_lite.evaluation import TaskLosses, evaluate, interval, paired_difference, rows, task_losses
+from metadialog_lite.evaluation import (
+    TaskLosses,
+    evaluate,
+    interval,
+    paired_difference,
+    rows,
+    shift_of,
+    task_losses,
+)
 from metadialog_lite.families import Adapted, Learner
 from metadialog_lite.results import Result
 from metadialog_lite.turns import Turn
-from metadialog_lite.world import BayesReference, World
+from metadialog_lite.world import BayesReference, World, load_world, training_reference
 
 FEW = {"tasks": 6, "query_turns": 4}
 
@@ -79,6 +87,61 @@ def test_prior_learns_nothing_from_support() -> None:
         assert none.regret > 0
         assert none.gap_closed is None
         assert none.prior == none.bayes == four.prior
+
+
+def test_under_a_shift_of_style_there_are_two_references() -> None:
+    """The informed optimum and Bayes with the prior of the world trained on, on the same turns."""
+    shifted, learner = load_world("restaurants.en+style=1.0"), small("prior")
+    result = evaluate(learner, shifted, (0, 8), **FEW, decode=False)
+    assert (result.shift_of, result.reference_label) == ("restaurants.en", None)
+    believed = training_reference(shifted)
+    assert believed is not None
+    for k in (0, 8):
+        nats = np.mean([[believed.posterior(e.support[:k]).nll(turn) for turn in e.query]
+                        for e in draw_episodes(shifted, "test", 0, 0, 6, 8, 4)], axis=(0, 1))
+        found = [result.row(k, name).bayes_training_prior for name in ("state", "act", "response", "total")]
+        assert found == pytest.approx([*nats, nats.sum()])
+        for name in ("state", "act"):  # these know nothing of style
+            assert result.row(k, name).bayes_training_prior == result.row(k, name).bayes
+        assert result.row(k).regret == pytest.approx(result.row(k).loss - result.row(k).bayes)  # to the informed one
+    assert result.row(8).bayes_training_prior != result.row(8).bayes
+    assert evaluate(bayes(), world(), (0,), **FEW, decode=False).row(0).bayes_training_prior is None
+
+
+def test_where_the_training_prior_is_undefined_it_is_null() -> None:
+    result = evaluate(small("prior"), load_world("restaurants.en+lexicon"), (0, 4), **FEW, decode=False)
+    assert result.shift_of == "restaurants.en"
+    assert {row.bayes_training_prior for row in result.rows} == {None}
+    assert result.row(4).bayes is not None
+    assert result.row(4).gap_closed is not None
+
+
+def test_the_floor_of_a_noisy_support_says_what_it_is_told() -> None:
+    noisy = load_world("restaurants.en+noise=0.5")
+    result = evaluate(small("prior"), noisy, (0, 8), **FEW)
+    clean = evaluate(small("prior"), world(), (0, 8), **FEW)
+    assert (result.reference_label, result.shift_of) == ("told which support segments were replaced", None)
+    assert result.row(0) == clean.row(0)  # the same speakers, the same query
+    assert result.row(8).loss == clean.row(8).loss  # a learner that does not look at the support
+    assert result.row(8).bayes > clean.row(8).bayes  # type: ignore[operator]
+    assert (clean.reference_label, clean.shift_of) == (None, None)
+    assert Result.model_validate_json(result.to_json()).reference_label == result.reference_label
+
+
+@pytest.mark.parametrize(("name", "trained", "expected"), [
+    ("restaurants.en", "restaurants.en", None), ("restaurants.en+noise=0.2", "restaurants.en", None),
+    ("restaurants.en", "restaurants.en+noise=0.2", None),
+    ("restaurants.en+noise=0.1", "restaurants.en+noise=0.2", None),
+    ("restaurants.en+style=1.0", "restaurants.en", "restaurants.en"),
+    ("restaurants.en+style=1.0", "restaurants.en+style=1.0", None),
+    ("restaurants.en+lexicon+noise=0.1", "restaurants.en", "restaurants.en"),
+    ("travel.en", "restaurants.en,travel.en", None), ("travel.en,restaurants.en", "restaurants.en,travel.en", None),
+    ("travel.en", "restaurants.en,words:travel.en", "restaurants.en,words:travel.en"),
+    ("restaurants.en,travel.en", "restaurants.en", "restaurants.en"),
+])
+def test_what_is_a_shift_depends_on_what_was_trained_on(name: str, trained: str, expected: str | None) -> None:
+    assert shift_of(load_world(name), trained) == expected
+    assert shift_of(Corpus(), "letters") is None
 
 
 def test_same_query_at_all_shots_and_nested_support() -> None:
@@ -298,8 +361,6 @@ def test_bayes_decodes_as_the_reference_does() -> None:
 
 
 def test_chinese_is_cut_into_characters_for_bleu() -> None:
-    from metadialog_lite.world import load_world
-
     said = decode_bayes(load_world("restaurants.zh"), 2, 2, 2, 0, "test")
     assert "tok:zh" in str(said.bleu_signature)
 

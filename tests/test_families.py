@@ -38,7 +38,8 @@ class Reference:
 
 
 def test_all_names_are_there():
-    assert set(LEARNERS) == {*GRADIENT, *ONE_PASS, *STRUCTURE, *DATA, "prior", "finetune", "scratch", "retrieval", "bayes"}
+    baselines = {"prior", "finetune", "scratch", "retrieval", "bayes"}
+    assert set(LEARNERS) == {*GRADIENT, *ONE_PASS, *STRUCTURE, *DATA, *baselines}
     assert all(LEARNERS[name].name == name for name in LEARNERS)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from metadialog_lite.paths import data_dir
 from metadialog_lite.results import Result, Row, Seconds, commit, peak_mb, versions, write_text
 
 FIELDS = ["schema", "learner", "world", "corpus", "seed", "split", "tasks", "query_turns", "rows", "jga",
-          "act_accuracy", "bleu", "bleu_signature", "distinct", "perplexity", "vocabulary", "reference",
-          "seconds", "parameters", "peak_mb", "versions", "commit", "options"]
+          "act_accuracy", "bleu", "bleu_signature", "distinct", "perplexity", "vocabulary",
+          "reference_label", "shift_of", "reference", "seconds", "parameters", "peak_mb", "versions", "commit",
+          "options"]
 
 
 def result(**more: Any) -> Result:
@@ -29,7 +31,7 @@ def test_json_is_the_schema_of_version_1_and_reads_back() -> None:
     assert fields["schema"] == 1
     assert fields["jga"] is None
     assert list(fields["rows"][0]) == ["shots", "capability", "loss", "bayes", "prior", "regret", "low", "high",
-                                       "gap_closed", "gap_low", "gap_high"]
+                                       "gap_closed", "gap_low", "gap_high", "bayes_training_prior"]
     assert Result.model_validate_json(text).to_json() == text
 
 
@@ -49,6 +51,27 @@ def test_unknown_fields_and_other_schemas_are_refused() -> None:
         result(schema=2)
     with pytest.raises(ValidationError, match="capability"):
         Row(shots=1, capability="humour")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", sorted((data_dir() / "results").rglob("*.json")), ids=lambda path: path.stem)
+def test_every_stored_result_still_loads(path: Path) -> None:
+    """Fields are only ever added: a result that was written before one of them has null there."""
+    text = path.read_text(encoding="utf-8")
+    if "rows" not in json.loads(text):
+        pytest.skip("no result of an evaluation")
+    stored = Result.model_validate_json(text)
+    assert stored.rows
+    if stored.shift_of is None:
+        assert {row.bayes_training_prior for row in stored.rows} == {None}
+
+
+def test_a_result_of_before_the_latest_fields_loads() -> None:
+    fields = json.loads(result().to_json())
+    for name in ("reference_label", "shift_of"):
+        del fields[name]
+    for row in fields["rows"]:
+        del row["bayes_training_prior"]
+    assert Result.model_validate(fields) == result()
 
 
 def test_row_by_shots() -> None:
