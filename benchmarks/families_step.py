@@ -44,7 +44,8 @@ def measure(rounds: int, tasks: int = TASKS, names: Sequence[str] = tuple(RECIPE
     support = stack_tasks([e.support for e in episodes], vocabulary)
     query = stack_tasks([e.query for e in episodes], vocabulary)
     one = episodes[0].support
-    learners = {name: make_learner(name, ModelConfig(len(vocabulary)), vocabulary, **RECIPES[name].options)
+    learners = {name: make_learner(RECIPES[name].learner or name, ModelConfig(len(vocabulary)), vocabulary,
+                                **RECIPES[name].options)
                 for name in names}
     found = {name: {"outer_ms": float("inf"), "adapt_ms": float("inf")} for name in names}
     for turn in range(rounds):

@@ -139,11 +139,12 @@ class Plan:
         """One stage of training; ``seed`` is added to the training seed, so that no stage sees the tasks of another."""
         recipe = RECIPES[self.learner]
         rates = ["--start-rates"] if recipe.rates and name != 1 else []  # from stage 1 on it is the same learner
-        return ["train", "--learner", self.learner, "--world", self.world, "--start", start, *rates,
+        options = {**recipe.options, **(recipe.late if name == len(STAGES) - 1 else {})}
+        return ["train", "--learner", recipe.learner or self.learner, "--world", self.world, "--start", start, *rates,
                 "--seconds", f"{seconds:.4g}", "--seed", str(self.seed + seed),
                 "--outer-lr", f"{rate * stage.rate:g}", "--shots", stage.shots,
                 "--word-dropout", f"{stage.word_dropout:g}",
-                *(part for key, value in recipe.options.items() for part in ("--option", f"{key}={value}")),
+                *(part for key, value in options.items() for part in ("--option", f"{key}={value}")),
                 "--out", str(self.checkpoint(name))]
 
     def evaluate(self, checkpoint: str, learner: str | None = None, trial: bool = False) -> list[str]:
@@ -175,7 +176,8 @@ class Plan:
                 output = call(command)
         result = Result.model_validate_json(output)
         found = self.choice()
-        result.options |= {"commands": told, "training_seed": self.seed, "chosen_value": found.best if found else None}
+        result.options |= {"commands": told, "training_seed": self.seed, "recipe": self.learner,
+                           "chosen_value": found.best if found else None}
         result.write(self.result)
 
     def choose(self) -> Iterator[str]:
@@ -232,11 +234,11 @@ def call(command: Sequence[str]) -> str:
 
 
 def finished(folder: Path, world: str) -> dict[tuple[str, int], Result]:
-    """(learner, training seed) → result, for every run of the comparison that is there."""
+    """(recipe, training seed) → result, for every run of the comparison that is there."""
     found = {}
     for path in sorted(folder.glob(f"{world}.*.seed*.json")):
         result = Result.model_validate_json(path.read_text(encoding="utf-8"))
-        found[result.learner, int(result.options["training_seed"])] = result
+        found[result.options["recipe"], int(result.options["training_seed"])] = result
     return found
 
 

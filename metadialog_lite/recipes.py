@@ -12,7 +12,7 @@ from typing import Any
 #: CPU seconds of training for everybody (5 minutes), and what of it the shipped joint warm start took.
 BUDGET, WARM = 300.0, 25.0
 #: Outer rates to choose from, the CPU seconds of one trial, and the validation tasks that judge it.
-RATES, TRIAL, TRIAL_TASKS = (0.002, 0.005, 0.0125), 40.0, 60
+RATES, TRIAL, TRIAL_TASKS = (0.002, 0.005, 0.0125), 25.0, 60
 SHOTS = "0,2,4,8,16,32"
 
 
@@ -38,27 +38,36 @@ class Recipe:
 
     after   the first seconds are Meta-SGD's instead of its own: then theta_0 uses the user's words already
     rates   takes over the learned inner rates of that start as well (for learners that take the steps of Meta-SGD)
+    late    options of the last stage alone
+    learner the learner's name, where the recipe is called otherwise: a control, such as a part switched off
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     after: bool = False
     rates: bool = False
+    late: dict[str, Any] = field(default_factory=dict)
+    learner: str | None = None
 
 
 _STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0}
+#: Gates are relaxed first and nearly hard at the end, as an adapted model has them (EQ-GATE-1).
+_SHARP = {"sharp": 5.0}
 RECIPES: dict[str, Recipe] = {
     "hypernetwork": Recipe(after=True),
     "fast_weights": Recipe(after=True),
     "in_context": Recipe(after=True),
-    "structure": Recipe(_STEP, after=True, rates=True),
+    "structure": Recipe(_STEP, after=True, rates=True, late=_SHARP),
     "parameters": Recipe(_STEP, after=True, rates=True),
-    "structure_parameters": Recipe(_STEP, after=True, rates=True),
+    "structure_parameters": Recipe(_STEP, after=True, rates=True, late=_SHARP),
+    "structure_off": Recipe({**_STEP, "gates": False}, after=True, rates=True, late=_SHARP,
+                            learner="structure_parameters"),
     "maml": Recipe({**_STEP, "learned_rates": True}),
     "fomaml": Recipe({"inner_lr": 0.0005, "inner_steps": 3}),
     "reptile": Recipe({"inner_lr": 0.0005, "inner_steps": 3}),
     "anil": Recipe({**_STEP, "learned_rates": True}),
     "meta_sgd": Recipe(_STEP),
-    "learned_optimizer": Recipe({"inner_lr": 0.001, "inner_steps": 2}),
+    "learned_optimizer": Recipe({"inner_lr": 0.0003, "inner_steps": 2}),
+    "literal": Recipe(),
     "distillation": Recipe(_STEP, after=True, rates=True),
     "augmentation": Recipe(_STEP, after=True, rates=True),
     "example_weights": Recipe(_STEP, after=True, rates=True),

@@ -22,8 +22,9 @@ from metadialog_lite.families.base import Learner, Phi, Rates, check_inner, inne
 from metadialog_lite.model import HEAD, DialogueModel, Theta, untie_head
 
 #: Learned rates start at inner_lr * exp(BOOST): a row of the embedding hears only of the turns with its word, every
-#: other tensor of all turns, so the embedding starts with a rate ten times as large.
-BOOST = {"embedding": math.log(10.0)}
+#: other tensor of all turns, so the embedding starts with a rate a hundred times as large. (Meta-SGD on
+#: restaurants.en closed 0.92 of the state's gap after 40 CPU seconds; with ten times 0.73 after 300.)
+BOOST = {"embedding": math.log(100.0)}
 
 
 class MAML(Learner):
