@@ -20,6 +20,7 @@ from metadialog_lite.families.masks import (
     places,
     sizes,
     sub_networks,
+    told_apart,
     undecided,
     with_mask,
 )
@@ -192,6 +193,22 @@ def test_distances_of_masks_against_sets():
     assert float(jaccard(nothing, masks[0])) == 1
     assert len(apart(masks, masks, hamming, same=True)) == 12 * 11 // 2
     assert len(apart(masks, masks[:5], jaccard)) == 60
+
+
+def test_groups_are_told_apart_only_when_they_differ():
+    """EQ-MASK-1 and EQ-MASK-2: pairs of tasks are not independent, so groups are judged by random groupings."""
+    masks = random_masks(24)
+    for distance in (hamming, jaccard):
+        _, chance = told_apart(masks[:12], masks[12:], distance, 200)
+        assert chance > 0.05
+        other = masks[12:].clone()
+        other[:, :6] = False
+        found, chance = told_apart(masks[:12], other, distance, 200)
+        assert found > 0.01
+        assert chance == 1 / 201
+        assert told_apart(masks[:12], masks[:12], distance, 50) == (pytest.approx(0, abs=0.05), 1.0)
+    everybody_alike = masks[:1].repeat(6, 1)
+    assert told_apart(everybody_alike, everybody_alike, jaccard, 50) == (0, 1)
 
 
 def test_how_many_architectures():

@@ -110,6 +110,27 @@ def apart(a: Tensor, b: Tensor, distance: Callable[[Tensor, Tensor], Tensor], sa
     return table.flatten()
 
 
+def told_apart(
+    a: Tensor, b: Tensor, distance: Callable[[Tensor, Tensor], Tensor], draws: int = 500
+) -> tuple[float, float]:
+    """(how much farther apart masks of two groups are than masks of one, share of random groupings that reach that).
+
+    A permutation test for a [n, gates] and b [m, gates], because the pairs of a few tasks are not independent. The
+    share counts the grouping that was found as one of them, so it is at least 1 / (draws + 1); always the same draws.
+    """
+    every, random = torch.cat([a, b]), torch.Generator().manual_seed(0)
+    table = distance(every.unsqueeze(1), every.unsqueeze(0)).cpu()
+
+    def separation(order: Tensor) -> float:
+        one, other = order[: len(a)], order[len(a) :]
+        within = [table[g][:, g].sum() / max(1, len(g) * (len(g) - 1)) for g in (one, other)]
+        return float(table[one][:, other].mean() - sum(within) / 2)
+
+    found = separation(torch.arange(len(every)))
+    as_large = sum(separation(torch.randperm(len(every), generator=random)) >= found - 1e-12 for _ in range(draws))
+    return found, (1 + as_large) / (1 + draws)
+
+
 class Architectures(NamedTuple):
     """How many masks there are among some tasks, and whether one dominates."""
 

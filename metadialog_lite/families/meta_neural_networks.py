@@ -14,9 +14,10 @@ A gate g(s) between 0 and 1 multiplies what that part contributes (EQ-GATE-1).
     structure             s                       s
     structure_parameters  theta and s             theta and s
 
-Related: CMAML (Song et al., ACL 2020) learns a mask of the parameters for each dialogue task, MLtD (Wang et al.,
-TACL 2022) a structure for each domain; LEO (Rusu et al. 2019, arXiv 1807.05960) also starts its gradient steps at a
-point that a network proposes from D.
+Related: CMAML (Song et al., ACL 2020) gives each dialogue task a private part whose structure differs from task to
+task; MLtD (Hou, Salazar and Polovets, TACL 2022) learns a low-rank change and a controller that chooses each task's
+structure; LEO (Rusu et al. 2019, arXiv 1807.05960) also starts its gradient steps at a point that a network proposes
+from D.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ _MASK_MISTAKES = (
     Misconception("not symmetric", lambda a, b: 1 - _counts(a, b)[0] / a.sum().clamp(min=1),
                   "you divide by what the first mask keeps: then the distance depends on which one comes first."),
     Misconception("empty masks", lambda a, b: 1 - _counts(a, b)[0] / _counts(a, b)[1].clamp(min=1),
-                  "right, except for two masks that keep nothing: they are equal, so their distance is 0. (0 / 0 has to "
-                  "be decided by you.)"),
+                  "right, except for two masks that keep nothing: they are equal, so their distance is 0. (0 / 0 has "
+                  "to be decided by you.)"),
 )
 
 

@@ -109,7 +109,7 @@ def drawn(relaxed: Tensor, opened: Tensor, names: Sequence[str], config: ModelCo
 
 def labels(config: ModelConfig, yref: str = "y", xref: str = "x") -> list[dict[str, Any]]:
     """What the rows of the drawing are, at its left edge."""
-    said = [(0, "the words so far ↑")]
+    said: list[tuple[float, str]] = [(0, "the words so far ↑")]
     for i in range(config.layers):
         layer = f"layer {i + 1}: " if config.layers > 1 else ""
         said += [(4 * i + 1, f"{layer}{config.heads} attention heads"), (4 * i + 2, "+ attention block"),
@@ -196,13 +196,16 @@ def network(relaxed: Tensor, opened: Tensor, names: Sequence[str], config: Model
     return figure
 
 
-def barcodes(groups: Mapping[str, SubNetworks], title: str, names: Sequence[str]) -> Any:
-    """Each task's mask as a row, world by world: dark = open, blank = closed; gates that nobody uses come last."""
+def barcodes(groups: Mapping[str, SubNetworks], title: str) -> Any:
+    """Each task's mask as a row, world by world: blue = open, grey = closed; gates that nobody uses come last."""
     import plotly.graph_objects as go
 
-    rows = np.concatenate([each.open.double().cpu().numpy() for each in groups.values()])
-    order = np.argsort(-rows.mean(0), kind="stable")
-    frame = layout(90 + 4 * len(rows), margin={"l": 10, "r": 10, "t": 56, "b": 40}, annotations=[],
+    tables = [each.open.double().cpu().numpy() for each in groups.values()]
+    order = np.argsort(-np.concatenate(tables).mean(0), kind="stable")
+    rows: list[list[float | None]] = []
+    for table in tables:  # two empty rows between two worlds
+        rows += [[None] * len(order)] * (2 * bool(rows)) + table[:, order].tolist()
+    frame = layout(96 + 3 * len(rows), margin={"l": 10, "r": 10, "t": 56, "b": 40}, annotations=[],
                    title={"text": title, "x": 0.01, "font": {"size": 14}})
     where = axes(frame, 1, [0.2, 1], [0, 1], "")
     frame["xaxis"] |= {"title": {"text": f"{len(order)} gates, those that most tasks keep first", "standoff": 4},
@@ -212,9 +215,8 @@ def barcodes(groups: Mapping[str, SubNetworks], title: str, names: Sequence[str]
     for name, each in groups.items():
         frame["annotations"].append({"text": name, "x": 0.19, "y": begin + (len(each.open) - 1) / 2, "xref": "paper",
                                      "yref": "y", "xanchor": "right", "showarrow": False, "font": {"size": 11}})
-        begin += len(each.open)
-    plot = heatmap(len(rows), BLUES, 0, **where) | {"z": rows[:, order].tolist(), "ygap": 1}
-    plot |= {"x": list(range(len(order)))}
+        begin += len(each.open) + 2
+    plot = heatmap(len(rows), [[0, "#EEEEEE"], BLUES[1]], 0, x=list(range(len(order))), **where) | {"z": rows}
     return go.Figure([plot], frame)
 
 
