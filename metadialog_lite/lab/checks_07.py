@@ -1,4 +1,4 @@
-"""Checks of notebook 07: gap closed, a paired interval, who may be compared with whom, and perplexity."""
+"""Checks of notebook 07: gap closed, who may be compared with whom, a paired interval, and perplexity."""
 
 from __future__ import annotations
 
@@ -63,89 +63,7 @@ def gap(answer: Any) -> Verdict:
     )
 
 
-# ---------------------------------------------------------------- 07.2: is the difference real?
-
-
-def _ends(mean: Tensor, error: Tensor) -> Tensor:
-    return torch.stack([mean, mean - 1.96 * error, mean + 1.96 * error])
-
-
-def _paired(a: Tensor, b: Tensor) -> Tensor:
-    return _ends((a - b).mean(), (a - b).std() / math.sqrt(len(a)))  # EQ-PAIR-1
-
-
-def _paired_population(a: Tensor, b: Tensor) -> Tensor:
-    return _ends((a - b).mean(), (a - b).std(correction=0) / math.sqrt(len(a)))
-
-
-def _unpaired(a: Tensor, b: Tensor, correction: int = 1) -> Tensor:
-    both = a.var(correction=correction) + b.var(correction=correction)
-    return _ends((a - b).mean(), (both / len(a)).sqrt())
-
-
-_PAIR_MISTAKES = (
-    Misconception("unpaired interval", _unpaired,
-                  "this is the interval of two *separate* groups of speakers. Both learners met the same ones, and a "
-                  "hard speaker is hard for both: take the differences first, then their spread."),
-    Misconception("unpaired interval", lambda a, b: _unpaired(a, b, 0),
-                  "this is the interval of two *separate* groups of speakers. Take the differences first, then their "
-                  "spread."),
-    Misconception("spread instead of error", lambda a, b: _ends((a - b).mean(), (a - b).std()),
-                  "mean ± 1.96 · std says where single *speakers* lie. The mean of n speakers is known √n times as "
-                  "well: divide by √n."),
-    Misconception("divided by n", lambda a, b: _ends((a - b).mean(), (a - b).std() / len(a)),
-                  "the error of a mean falls with √n, not with n. This interval is far too narrow: it would call noise "
-                  "a result."),
-    Misconception("sign turned", lambda a, b: _paired(b, a),
-                  "this is b − a. Below zero must mean that a is better: a − b."),
-    Misconception("1.96 forgotten", lambda a, b: _ends((a - b).mean(), (a - b).std() / math.sqrt(len(a)) / 1.96),
-                  "mean ± one standard error covers about 68 %. For 95 % take 1.96 of them."),
-    Misconception("errors added", lambda a, b: _ends((a - b).mean(), (a.std() + b.std()) / math.sqrt(len(a))),
-                  "you add the errors of the two means. Both met the same speakers: what they share cancels in a − b. "
-                  "Take the differences first."),
-)
-
-
-@exercise("07.2")
-def paired_interval(answer: Any) -> Verdict:
-    """``answer(a, b)`` = (mean, low, high) of the difference of two learners over the same n speakers.
-
-    EQ-PAIR-1: mean(a − b) ± 1.96 · std(a − b) / √n
-    """
-    generator = fresh()
-    problems: list[tuple[Any, ...]] = []
-    for tasks in (6, 20, 50, 9):
-        hard = 3 + 2 * torch.randn(tasks, dtype=torch.float64, generator=generator)
-        a, b = (hard + 0.3 * torch.randn(tasks, dtype=torch.float64, generator=generator) for _ in range(2))
-        problems.append((a, b))
-    praise = ("what is hard for both cancels in a − b. The course's tables draw speakers instead of using 1.96 "
-              "(bootstrap); with 200 speakers that is nearly the same.")
-    verdict = judge(
-        _stacked(answer), problems, _paired, _PAIR_MISTAKES, praise,
-        otherwise="This is not (mean, mean − 1.96 · error, mean + 1.96 · error) of d = a − b, error = d.std() / √n. "
-                  "Return the three numbers in this order.",
-    )
-    if not verdict.passed and verdict.misconception is None:  # numpy divides by n in a spread, torch by n − 1
-        other = judge(_stacked(answer), problems, _paired_population, (), praise, "")
-        return other if other.passed else verdict
-    return verdict
-
-
-def _stacked(answer: Any) -> Any:
-    """Three numbers may come as a tuple of tensors, too."""
-    if not callable(answer):
-        return answer
-
-    def call(*arguments: Any) -> Any:
-        value = answer(*arguments)
-        if isinstance(value, (tuple, list)):
-            return torch.stack([torch.as_tensor(number, dtype=torch.float64) for number in value])
-        return value
-
-    return call
-
-
-# ---------------------------------------------------------------- 07.3: who may be compared with whom?
+# ---------------------------------------------------------------- 07.2: who may be compared with whom?
 
 #: What two results must agree in before their losses can be compared.
 NEEDED = ("world", "tasks_seed", "tasks", "shots", "train_seconds", "trials")
@@ -188,7 +106,7 @@ _FAIR_MISTAKES = (
 )
 
 
-@exercise("07.3")
+@exercise("07.2")
 def may_compare(answer: Any) -> Verdict:
     """``answer(a, b)`` -> True when two results agree in all of ``NEEDED``; learner and parameters may differ."""
     draw = random.Random()
@@ -219,6 +137,88 @@ def _as_number(answer: Any) -> Any:
     def call(a: Any, b: Any) -> Any:
         value = answer(dict(a), dict(b))
         return float(value) if isinstance(value, bool) else value
+
+    return call
+
+
+# ---------------------------------------------------------------- 07.3: is the difference real?
+
+
+def _ends(mean: Tensor, error: Tensor) -> Tensor:
+    return torch.stack([mean, mean - 1.96 * error, mean + 1.96 * error])
+
+
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    return _ends((a - b).mean(), (a - b).std() / math.sqrt(len(a)))  # EQ-PAIR-1
+
+
+def _paired_population(a: Tensor, b: Tensor) -> Tensor:
+    return _ends((a - b).mean(), (a - b).std(correction=0) / math.sqrt(len(a)))
+
+
+def _unpaired(a: Tensor, b: Tensor, correction: int = 1) -> Tensor:
+    both = a.var(correction=correction) + b.var(correction=correction)
+    return _ends((a - b).mean(), (both / len(a)).sqrt())
+
+
+_PAIR_MISTAKES = (
+    Misconception("unpaired interval", _unpaired,
+                  "this is the interval of two *separate* groups of speakers. Both learners met the same ones, and a "
+                  "hard speaker is hard for both: take the differences first, then their spread."),
+    Misconception("unpaired interval", lambda a, b: _unpaired(a, b, 0),
+                  "this is the interval of two *separate* groups of speakers. Take the differences first, then their "
+                  "spread."),
+    Misconception("spread instead of error", lambda a, b: _ends((a - b).mean(), (a - b).std()),
+                  "mean ± 1.96 · std says where single *speakers* lie. The mean of n speakers is known √n times as "
+                  "well: divide by √n."),
+    Misconception("divided by n", lambda a, b: _ends((a - b).mean(), (a - b).std() / len(a)),
+                  "the error of a mean falls with √n, not with n. This interval is far too narrow: it would call noise "
+                  "a result."),
+    Misconception("sign turned", lambda a, b: _paired(b, a),
+                  "this is b − a. Below zero must mean that a is better: a − b."),
+    Misconception("1.96 forgotten", lambda a, b: _ends((a - b).mean(), (a - b).std() / math.sqrt(len(a)) / 1.96),
+                  "mean ± one standard error covers about 68 %. For 95 % take 1.96 of them."),
+    Misconception("errors added", lambda a, b: _ends((a - b).mean(), (a.std() + b.std()) / math.sqrt(len(a))),
+                  "you add the errors of the two means. Both met the same speakers: what they share cancels in a − b. "
+                  "Take the differences first."),
+)
+
+
+@exercise("07.3")
+def paired_interval(answer: Any) -> Verdict:
+    """``answer(a, b)`` = (mean, low, high) of the difference of two learners over the same n speakers.
+
+    EQ-PAIR-1: mean(a − b) ± 1.96 · std(a − b) / √n
+    """
+    generator = fresh()
+    problems: list[tuple[Any, ...]] = []
+    for tasks in (6, 20, 50, 9):
+        hard = 3 + 2 * torch.randn(tasks, dtype=torch.float64, generator=generator)
+        a, b = (hard + 0.3 * torch.randn(tasks, dtype=torch.float64, generator=generator) for _ in range(2))
+        problems.append((a, b))
+    praise = ("what is hard for both cancels in a − b. The course's tables draw speakers instead of using 1.96 "
+              "(bootstrap); with 200 speakers that is nearly the same.")
+    verdict = judge(
+        _stacked(answer), problems, _paired, _PAIR_MISTAKES, praise,
+        otherwise="This is not (mean, mean − 1.96 · error, mean + 1.96 · error) of d = a − b, error = d.std() / √n. "
+                  "Return the three numbers in this order.",
+    )
+    if not verdict.passed and verdict.misconception is None:  # numpy divides by n in a spread, torch by n − 1
+        other = judge(_stacked(answer), problems, _paired_population, (), praise, "")
+        return other if other.passed else verdict
+    return verdict
+
+
+def _stacked(answer: Any) -> Any:
+    """Three numbers may come as a tuple of tensors, too."""
+    if not callable(answer):
+        return answer
+
+    def call(*arguments: Any) -> Any:
+        value = answer(*arguments)
+        if isinstance(value, (tuple, list)):
+            return torch.stack([torch.as_tensor(number, dtype=torch.float64) for number in value])
+        return value
 
     return call
 

@@ -18,11 +18,13 @@ from metadialog_lite.results import Result, Row
 #: The families of the course with their members, in the order of the course; the rival comes first in the baselines.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "Meta-Networks": ("hypernetwork", "fast_weights", "in_context"),
-    "Meta-Neural Networks": ("structure", "parameters", "structure_parameters"),
+    "Meta-Neural Networks": ("structure", "parameters", "structure_parameters", "structure_off"),
     "Meta-Optimization": ("maml", "fomaml", "reptile", "anil", "meta_sgd", "learned_optimizer"),
     "Meta-Data Generation": ("distillation", "augmentation", "example_weights", "literal"),
     "Baselines": ("finetune", "prior", "scratch", "retrieval"),
 }
+#: Members that are there to be compared with, such as one with its structure switched off: never a family's best.
+CONTROLS = ("structure_off",)
 #: The four that meta-learn.
 FOUR = tuple(FAMILIES)[:4]
 RIVAL = "finetune"
@@ -102,7 +104,7 @@ class Comparison:
         """The family's member with the lowest loss in its first training seed; None when nobody has a loss."""
         losses = []
         for name in FAMILIES[family]:
-            run = self.first(name)
+            run = None if name in CONTROLS else self.first(name)
             row = run and find_row(run, shots, part)
             if row and row.loss is not None:
                 losses.append((row.loss, name))
@@ -182,10 +184,15 @@ def read_file(path: Path, kind: type[Kind], faults: list[str]) -> Kind | None:
     return None
 
 
+def name_of(result: Result) -> str:
+    """What a run is called in the comparison: its recipe, which for a control is not its learner."""
+    return str(result.options.get("recipe", result.learner))
+
+
 def _contradiction(result: Result, world: str, learner: str, seed: str) -> str:
     if learner not in {*sum(FAMILIES.values(), ()), FLOOR_RUN}:
         return f"learner '{learner}' belongs to no family of the course"
-    said = {"learner": (result.learner, learner), "world": (result.world, world),
+    said = {"learner": (name_of(result), learner), "world": (result.world, world),
             "training_seed": (str(result.options.get("training_seed")), seed)}
     for name, (inside, outside) in said.items():
         if inside != outside:

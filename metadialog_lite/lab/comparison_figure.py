@@ -69,7 +69,9 @@ def bare_traces(learners: Sequence[str]) -> list[dict[str, Any]]:
 def numbers(found: Comparison, learners: Sequence[str], view: View) -> Picture:
     """What the traces of ``learners`` show now, and the changes of the layout."""
     shots = found.shots
-    bands, lines, heights = [], [], [0.0]
+    bands: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    heights = [0.0]
     for name in learners:
         shown = name in view.learners
         points = [(at, k, value_of(found, view, name, k)) for at, k in enumerate(shots)] if shown else []
@@ -83,7 +85,7 @@ def numbers(found: Comparison, learners: Sequence[str], view: View) -> Picture:
         heights += [v.high for _, v in wide if v.high is not None]
     floor, prior = _references(found, view)
     heights += floor["y"] + prior["y"]
-    lowest = min(0.0, *(y for one in lines for y in one["y"]), 0.0)
+    lowest = min([0.0, *(y for one in lines for y in one["y"])])
     title = f"<b>{NAMES[view.part]}</b>: {MEASURES[view.measure]} after k support turns, {seed_words(view)}"
     changes = {"title.text": title, "yaxis.title.text": _AXIS[view.measure],
                "yaxis.range": [1.06 * lowest, 1.06 * max(heights) or 1.0],
@@ -126,7 +128,7 @@ def explorer(found: Comparison, view: View, text: str) -> tuple[Any, str]:
     changes, more = numbers(found, view.learners, view)
     figure = go.Figure(layout=frame(max(400, 70 + 20 * (len(view.learners) + 2))))  # the whole legend
     for trace, change in zip(bare_traces(view.learners), changes, strict=True):
-        figure.add_trace(trace | change)
+        figure.add_trace({**trace, **change})
     figure.update_layout({name.replace(".", "_"): value for name, value in more.items()})
     return figure, text
 

@@ -12,7 +12,7 @@ from metadialog_lite.comparison import paired
 from metadialog_lite.evaluation import Difference, interval
 from metadialog_lite.lab.comparison_data import FOUR, RIVAL, Comparison, Value, family_of
 from metadialog_lite.lab.comparison_figure import colour_of, look_of
-from metadialog_lite.lab.comparison_text import number, turns, with_interval
+from metadialog_lite.lab.comparison_text import turns, with_interval
 from metadialog_lite.lab.curve import NAMES
 from metadialog_lite.lab.figures import NATS, layout
 from metadialog_lite.turns import CAPABILITIES
@@ -41,9 +41,9 @@ def differences(found: Comparison, learners: Sequence[str], shots: int,
 def forest(found: Comparison, learners: Sequence[str], shots: int) -> tuple[Any, str]:
     """Paired differences to fine-tuning with their 95 % intervals, one line for each learner and training seed."""
     pairs = differences(found, learners, shots)
-    figure = _empty(120 + 26 * max(3, len(pairs)), f"learner − {RIVAL} after {turns(shots)}, the same speakers")
+    figure = empty_figure(120 + 26 * max(3, len(pairs)), f"learner − {RIVAL} after {turns(shots)}, the same speakers")
     for place, ((name, _), d) in enumerate(pairs.items()):
-        figure.add_trace(_point(name, d.mean, place, error_x=_bar(Value(d.mean, d.low, d.high))))
+        figure.add_trace(mark(name, d.mean, place, error_x=error_bars([Value(d.mean, d.low, d.high)])))
     labels = [f"{name}, seed {seed}" for name, seed in pairs]
     figure.update_yaxes(tickvals=list(range(len(pairs))), ticktext=labels, autorange="reversed")
     figure.update_xaxes(title="nats per turn; left of 0: better than fine-tuning", rangemode="tozero")
@@ -59,7 +59,7 @@ def forest(found: Comparison, learners: Sequence[str], shots: int) -> tuple[Any,
 def pair_plot(found: Comparison, a: str, b: str, shots: int, seed: int) -> tuple[Any, str]:
     """Loss of a against loss of b, a point for each speaker: how much of the spread do the two share?"""
     x, y = per_task(found, b, seed, shots), per_task(found, a, seed, shots)
-    figure = _empty(380, f"{a} and {b} after {turns(shots)}, one point for each held-out speaker")
+    figure = empty_figure(380, f"{a} and {b} after {turns(shots)}, one point for each held-out speaker")
     if x is None or y is None:
         return figure, _NOTHING
     ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
@@ -87,14 +87,14 @@ def two_intervals(a: Any, b: Any) -> tuple[Difference, Difference]:
 def seeds_plot(found: Comparison, shots: int, part: str = "total") -> tuple[Any, str]:
     """Gap closed of each training seed with its interval over speakers, for everybody who was trained repeatedly."""
     names = [name for name in found.learners if len(found.seeds(name)) > 1]
-    figure = _empty(340, f"Gap closed after {turns(shots)}, {NAMES[part]}: one point a training seed")
+    figure = empty_figure(340, f"Gap closed after {turns(shots)}, {NAMES[part]}: one point a training seed")
     said: list[str] = []
     place, ticks = 0, dict[float, str]()
     for name in names:
         values = [found.value(name, seed, shots, part, "gap_closed") for seed in found.seeds(name)]
         known = [value for value in values if value.value is not None]
         for value in known:
-            figure.add_trace(_point(name, place, value.value or 0.0, error_y=_bar(value)))
+            figure.add_trace(mark(name, place, value.value or 0.0, error_y=error_bars([value])))
             place += 1
         if len(known) < 2:
             continue
@@ -110,15 +110,27 @@ def seeds_plot(found: Comparison, shots: int, part: str = "total") -> tuple[Any,
     return figure, "; ".join(said) + "." if said else "Nobody has been trained with several seeds yet."
 
 
+def seed_luck(found: Comparison, shots: int) -> dict[str, float]:
+    """Learner -> distance of its best and worst training seed, in widths of the interval over speakers."""
+    luck = {}
+    for name in found.learners:
+        values = [found.value(name, seed, shots, "total", "gap_closed") for seed in found.seeds(name)]
+        gaps = [v.value for v in values if v.value is not None]
+        widths = [v.high - v.low for v in values if v.high is not None and v.low is not None]
+        if len(gaps) > 1 and sum(widths) > 0:
+            luck[name] = (max(gaps) - min(gaps)) / (sum(widths) / len(widths))
+    return luck
+
+
 def capabilities_plot(found: Comparison, learners: Sequence[str], shots: int, seed: int) -> tuple[Any, str]:
     """Gap closed of each learner in each capability, with intervals, side by side."""
-    figure = _empty(360, f"Gap closed after {turns(shots)} by capability, training seed {seed}")
+    figure = empty_figure(360, f"Gap closed after {turns(shots)} by capability, training seed {seed}")
     for i, name in enumerate(learners):
         values = [found.value(name, seed, shots, part, "gap_closed") for part in CAPABILITIES]
         x = [at + (i - (len(learners) - 1) / 2) * 0.8 / max(4, len(learners)) for at in range(3)]
         known = [(at, value) for at, value in zip(x, values, strict=True) if value.value is not None]
-        figure.add_trace(_point(name, [at for at, _ in known], [v.value for _, v in known], showlegend=True, name=name,
-                                error_y=_bars([v for _, v in known])))
+        figure.add_trace(mark(name, [at for at, _ in known], [v.value for _, v in known], showlegend=True, name=name,
+                                error_y=error_bars([v for _, v in known])))
     figure.add_hline(y=1, line={"color": "#444444", "dash": "dash"})
     figure.update_xaxes(tickvals=[0, 1, 2], ticktext=[NAMES[part] for part in CAPABILITIES], range=[-0.5, 2.5])
     figure.update_yaxes(title="share of the gap")
@@ -148,14 +160,14 @@ def costs_plot(found: Comparison, what: str, shots: int, seed: int) -> tuple[Any
         "parameters": lambda name: found.runs[name, seed].parameters}[what]
     label = {"adapt": "CPU milliseconds of adapting to one speaker", "parameters": "meta-learned numbers (parameters)"}
     times = 1000 if what == "adapt" else 1
-    figure = _empty(430, f"Gap closed after {turns(shots)} against {label[what]}")
+    figure = empty_figure(430, f"Gap closed after {turns(shots)} against {label[what]}")
     points = []
     for name in found.learners:
         gap = found.value(name, seed, shots, "total", "gap_closed")
         spent = cost(name) if (name, seed) in found.runs else None
         if gap.value is not None and spent:
             points.append((times * spent, gap.value, name))
-            figure.add_trace(_point(name, times * spent, gap.value, error_y=_bar(gap), mode="markers", name=name,
+            figure.add_trace(mark(name, times * spent, gap.value, error_y=error_bars([gap]), mode="markers", name=name,
                                     showlegend=True))
     round_ones = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
     figure.update_xaxes(title=label[what], type="log", tickvals=round_ones, ticktext=[f"{x:,g}" for x in round_ones])
@@ -175,13 +187,14 @@ def family_gaps(found: Comparison, shots: int, seed: int, part: str = "total") -
     return sorted((row for row in rows if row[2].value is not None), key=lambda row: -(row[2].value or 0.0))
 
 
-def _empty(height: int, title: str) -> Any:
+def empty_figure(height: int, title: str) -> Any:
+    """A figure with nothing in it but its title."""
     import plotly.graph_objects as go
 
     return go.Figure(layout=layout(height, title={"text": title, "x": 0.01, "font": {"size": 14}}, hovermode="closest"))
 
 
-def _point(learner: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
+def mark(learner: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
     """One mark, or some, in the look of a learner."""
     many = [x, y] if isinstance(x, list) else [[x], [y]]
     return {"type": "scatter", "mode": "markers", "x": many[0], "y": many[1], "showlegend": False,
@@ -189,18 +202,8 @@ def _point(learner: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
             "marker": {"color": colour_of(family_of(learner)), "symbol": look_of(learner).marker, "size": 10}, **more}
 
 
-def _bar(value: Value) -> dict[str, Any]:
-    return _bars([value])
-
-
-def _bars(values: Sequence[Value]) -> dict[str, Any]:
+def error_bars(values: Sequence[Value]) -> dict[str, Any]:
     """Error bars up to the ends of the intervals; none where an interval is not stored."""
     up = [0.0 if v.high is None or v.value is None else v.high - v.value for v in values]
     down = [0.0 if v.low is None or v.value is None else v.value - v.low for v in values]
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, "width": 4}
-
-
-def gap_steps(loss: float, prior: float, bayes: float) -> str:
-    """EQ-GAP-1 written out with numbers."""
-    return (f"({number(prior)} − {number(loss)}) / ({number(prior)} − {number(bayes)}) = "
-            f"{number((prior - loss) / (prior - bayes))}")

@@ -169,3 +169,26 @@ def trials_markdown(found: Comparison) -> Any:
         lines.append(f"| {name} | {tried.setting} | {len(tried.values)} | {each} |")
     return Markdown("Validation loss (nats per turn after 16 support turns) of each trial; bold: chosen.\n\n"
                     "| learner | what is tried | trials | value: loss |\n|---|---|---|---|\n" + "\n".join(lines))
+
+
+def trials_text(found: Comparison) -> str:
+    """Whose chosen value lies at the end of what was tried (more might have been better there), and what diverged."""
+    ends = [name for name, tried in found.trials.items()
+            if any(loss is not None for loss in tried.losses) and tried.best in (min(tried.values), max(tried.values))]
+    lost = [name for name, tried in found.trials.items() if None in tried.losses]
+    if not found.trials:
+        return "No trials are stored yet."
+    return (f"The chosen value lies at the end of the range for {', '.join(ends) or 'nobody'}: there a fourth trial "
+            f"might have found a better one. A trial diverged for {', '.join(lost) or 'nobody'}.")
+
+
+def budget_text(found: Comparison) -> str:
+    """From how many to how many CPU seconds were trained, and who spent another budget than most."""
+    spent = {key: run.seconds.train for key, run in found.runs.items() if run.seconds.train}
+    if not spent:
+        return "No training seconds are stored yet."
+    usual = sorted(spent.values())[len(spent) // 2]
+    other = [f"{name} (seed {seed}): {seconds:.0f}" for (name, seed), seconds in spent.items()
+             if abs(seconds / usual - 1) > 0.05]
+    text = f"Training took {min(spent.values()):.0f} to {max(spent.values()):.0f} CPU seconds"
+    return f"{text}; another budget than most: {', '.join(other)}." if other else f"{text}, the same for everybody."

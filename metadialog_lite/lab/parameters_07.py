@@ -28,7 +28,7 @@ class ComparisonParameters(Parameters):
     shots: int = Field(16, ge=0, le=32)
     training_seed: int = Field(1, ge=0, le=1000)
     live: str = "meta_sgd,hypernetwork"
-    eval_tasks: int = Field(30, ge=2, le=100_000)
+    eval_tasks: int = Field(100, ge=2, le=100_000)
     seed: int = Field(7, ge=0, le=2**31 - 1)
     results: str = "auto"
 

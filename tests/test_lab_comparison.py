@@ -1,0 +1,460 @@
+"""What notebook 07 needs: reading stored runs, the panel at its ends, the plots' words, its parameters, its checks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up_comparison import LEVELS, made_up, write_comparison, write_shifts
+
+from metadialog_lite.lab import ComparisonPanel, comparison_plots
+from metadialog_lite.lab.check import check, exercises
+from metadialog_lite.lab.comparison_data import (
+    FAMILIES,
+    FLOOR_RUN,
+    MEASURES,
+    Comparison,
+    family_of,
+    read_comparison,
+    state_of,
+)
+from metadialog_lite.lab.comparison_figure import MEAN, View, explorer, look_of, numbers, shown_of
+from metadialog_lite.lab.comparison_shifts import read_shifts, shifts_markdown, shifts_plot
+from metadialog_lite.lab.comparison_text import (
+    budget_text,
+    says,
+    table,
+    table_html,
+    table_markdown,
+    trials_markdown,
+    trials_text,
+    verdicts,
+)
+from metadialog_lite.lab.curve import PARTS
+from metadialog_lite.lab.parameters import ParameterError, parameters
+from metadialog_lite.lab.parameters_07 import ComparisonParameters
+from metadialog_lite.recipes import BASELINES, RECIPES
+
+WORLD = "restaurants.en"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return read_comparison(WORLD, write_comparison(tmp_path_factory.mktemp("compare")))
+
+
+def settings(found: Comparison, **more: Any) -> ComparisonParameters:
+    return parameters(None, ComparisonParameters, results=str(found.folder), **more)
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def test_everybody_in_the_comparison_has_a_family_and_a_look_of_its_own() -> None:
+    known = {name for members in FAMILIES.values() for name in members}
+    assert {*RECIPES, *BASELINES} <= {*known, FLOOR_RUN}
+    assert len({look_of(name) for name in known}) == len(known)
+    with pytest.raises(KeyError, match="'mamel' belongs to no family"):
+        family_of("mamel")
+
+
+def test_what_is_there_and_what_is_missing_is_said(found: Comparison) -> None:
+    assert set(found.learners) == {*LEVELS, "retrieval"}
+    assert found.seeds("hypernetwork") == [1, 2]
+    assert found.shots == [0, 2, 4, 8, 16, 32]
+    assert not found.faults
+    text = state_of(found)
+    assert "11 runs on restaurants.en are stored: hypernetwork (training seeds 1, 2), parameters" in text
+    assert "Not run yet, so without a row: fast_weights, in_context, structure" in text
+    assert "scratch" in text.splitlines()[-1]
+
+
+def test_a_control_is_shown_and_never_the_best_of_its_family(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    control = made_up("structure_parameters", 1, 0.99)
+    control.options["recipe"] = "structure_off"  # the learner is another one
+    control.write(tmp_path / "restaurants.en.structure_off.seed1.json")
+    found = read_comparison(WORLD, tmp_path)
+    assert found.faults == ()
+    assert "structure_off" in found.learners
+    assert found.best("Meta-Neural Networks", 16) == "parameters"
+
+
+def test_an_empty_folder_is_no_failure(tmp_path: Path) -> None:
+    nobody = read_comparison(WORLD, tmp_path)
+    assert f"No run on restaurants.en is stored in {tmp_path}" in state_of(nobody)
+    assert nobody.shortlist(16) == []
+    for figure, text in every_plot(nobody):
+        assert figure is not None
+        assert text
+    panel = ComparisonPanel(nobody, settings(nobody))
+    panel._seen()
+    panel.all_button.click()
+    panel.reset_button.click()
+    assert panel.error.value == ""
+    assert panel.says.value == "No run on restaurants.en is stored yet."
+
+
+def damage(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda path: path.write_text("{ half a fi", encoding="utf-8"), "Invalid JSON"),
+    (lambda path: path.write_bytes(b"\xff\xfe\x00"), "cannot be read"),
+    (lambda path: damage(path, rows=[]), "has no rows"),
+    (lambda path: damage(path, rows="none"), "rows: "),
+    (lambda path: damage(path, learner="anil"), "learner is 'anil' in the file, but 'maml' in its name"),
+    (lambda path: damage(path, world="clinic.en"), "world is 'clinic.en' in the file"),
+    (lambda path: damage(path, options={}), "training_seed is 'None' in the file, but '1' in its name"),
+    (lambda path: damage(path, tasks=7), "was judged on 7 test tasks of seed 0"),
+], ids=["half", "bytes", "empty", "schema", "learner", "world", "seed", "tasks"])
+def test_a_damaged_file_is_named_and_passed_over(tmp_path: Path, change: Any, words: str) -> None:
+    path = write_comparison(tmp_path) / "restaurants.en.maml.seed1.json"
+    change(path)
+    found = read_comparison(WORLD, tmp_path)
+    assert ("maml", 1) not in found.runs
+    assert len(found.runs) == 10
+    (fault,) = found.faults
+    assert fault.startswith(str(path))
+    assert words in fault
+    assert f"Passed over: {path}" in state_of(found)
+    panel = ComparisonPanel(found, settings(found))
+    assert panel.boxes["meta_sgd"].value
+    assert "maml" not in panel.boxes
+
+
+def test_strange_files_are_named_or_left_alone(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    (tmp_path / "trials" / "restaurants.en.maml.json").write_text("[]")
+    made_up("nobody", 1, 0.5).write(tmp_path / "restaurants.en.nobody.seed1.json")
+    made_up("maml", 1, 0.5, "restaurants.en.noisy").write(tmp_path / "restaurants.en.noisy.maml.seed1.json")
+    found = read_comparison(WORLD, tmp_path)
+    assert len(found.runs) == 11
+    assert set(found.trials) == {"meta_sgd"}
+    assert len(found.faults) == 2
+    assert "learner 'nobody' belongs to no family" in found.faults[0]
+    assert "trials/restaurants.en.maml.json" in found.faults[1]
+
+
+# Numbers and words ---------------------------------------------------------------------------------------------------
+
+
+def test_the_best_of_a_family_is_computed(found: Comparison) -> None:
+    assert found.champions(16) == {"Meta-Networks": "hypernetwork", "Meta-Neural Networks": "parameters",
+                                   "Meta-Optimization": "meta_sgd", "Meta-Data Generation": "augmentation"}
+    assert found.shortlist(16) == ["hypernetwork", "parameters", "meta_sgd", "augmentation", "finetune"]
+    assert shown_of(found, "best", 16) == tuple(found.shortlist(16))
+    assert set(shown_of(found, "all", 16)) == set(found.learners)
+    assert shown_of(found, "maml, hypernetwork,anil", 16) == ("hypernetwork", "maml")
+
+
+def test_a_mean_of_seeds_has_a_range_and_one_seed_has_none(found: Comparison) -> None:
+    assert found.spread("hypernetwork", 16, "total", "gap_closed") == pytest.approx((0.875, 0.85, 0.9))
+    assert found.spread("maml", 16, "total", "gap_closed") == (pytest.approx(0.6), None, None)
+    assert found.spread("retrieval", 16, "total", "gap_closed") == (None, None, None)
+
+
+def test_the_sentence_names_the_best_first(found: Comparison) -> None:
+    text = says(found, View(("maml", "parameters", "retrieval")), 16)
+    assert text.index("parameters 0.950 [0.930, 0.970] of the gap closed") < text.index("maml 0.600")
+    assert "95 % interval over speakers" in text
+    assert "no number for retrieval" in text
+    assert "The Bayes floor is 2.200 nats/turn, the optimum without any support 4.200" in text
+    loss = says(found, View(("maml", "parameters"), "act", "loss", MEAN), 1)
+    assert "choice of act, mean of the training seeds: no number is stored" in loss
+    regret = says(found, View(("maml", "parameters"), "state", "regret"), 32)
+    assert "parameters 0.100 nats/turn above the floor; maml 0.800" in regret
+    assert says(found, View(()), 16) == "No learner is chosen."
+
+
+def test_the_table_is_sorted_and_the_optimum_is_on_top(found: Comparison) -> None:
+    rows = table(found, View(tuple(found.learners)), 16)
+    assert [row[0] for row in rows[:3]] == ["**Bayes floor**", "parameters", "hypernetwork"]
+    assert rows[-1][0] == "retrieval"
+    assert rows[-1][3:5] == ("–", "–")
+    assert len({len(row) for row in rows}) == 1
+    assert "0.960" in rows[0]
+    assert "95 % interval" in table_markdown(found, View(("maml",)), 16).data
+    assert table_html(found, View(("maml",)), 16).count("<tr>") == 3
+
+
+def test_distinct_n_is_shown_where_it_is_stored(tmp_path: Path) -> None:
+    if "distinct" not in type(made_up("maml", 1, 0.5)).model_fields:
+        pytest.skip("no distinct-n in the schema")
+    made_up("maml", 1, 0.5, distinct={"1": 0.125, "2": 0.25}).write(tmp_path / "restaurants.en.maml.seed1.json")
+    assert "0.125 / 0.250" in table(read_comparison(WORLD, tmp_path), View(("maml",)), 16)[1]
+
+
+def test_verdicts_come_from_the_stored_losses(found: Comparison) -> None:
+    lines = verdicts(found, [*found.shortlist(16), "retrieval"], 16)
+    assert len(lines) == 5
+    assert lines[0].startswith("hypernetwork − finetune after 16 turns: -1.2")
+    assert lines[0].endswith("2 training seeds: hypernetwork wins")
+    assert "no losses per task" in lines[-1]
+    assert verdicts(found, ["finetune"], 16) == ["Nobody to compare with finetune yet."]
+
+
+def test_trials_and_budget_are_told(found: Comparison, tmp_path: Path) -> None:
+    assert "0.002: 2.000, **0.005: 1.500**, 0.0125: diverged" in trials_markdown(found).data
+    assert "at the end of the range for nobody" in trials_text(found)
+    assert "diverged for maml" in trials_text(found)
+    assert budget_text(found) == "Training took 300 to 300 CPU seconds, the same for everybody."
+    write_comparison(tmp_path)
+    damage(tmp_path / "restaurants.en.maml.seed1.json", seconds={"train": 480.0, "adapt": 0.1})
+    assert "another budget than most: maml (seed 1): 480" in budget_text(read_comparison(WORLD, tmp_path))
+
+
+def test_paired_intervals_are_narrower_when_speakers_are_shared() -> None:
+    random = np.random.default_rng(1)
+    hard = random.normal(3, 1, 200)
+    pairs, apart = comparison_plots.two_intervals(hard + random.normal(0, 0.1, 200), hard)
+    assert pairs.high - pairs.low < 0.3 * (apart.high - apart.low)
+    assert apart.low < pairs.mean < apart.high
+
+
+def test_the_luck_of_the_seed_is_measured_in_intervals(found: Comparison) -> None:
+    luck = comparison_plots.seed_luck(found, 16)
+    assert set(luck) == {"hypernetwork", "meta_sgd", "finetune"}
+    assert luck["hypernetwork"] == pytest.approx(0.05 / 0.04)
+
+
+def test_who_is_ahead_is_said_only_when_intervals_are_apart(found: Comparison) -> None:
+    clear = comparison_plots.capability_text(found, ["parameters", "maml"], 16, 1, "act")
+    assert clear.endswith("no other interval reaches it.")
+    near = comparison_plots.capability_text(found, ["parameters", "hypernetwork", "maml"], 16, 1, "act")
+    assert near.endswith("no other interval reaches it.")
+    open_ = comparison_plots.capability_text(found, ["meta_sgd", "hypernetwork"], 16, 2, "act")
+    assert open_.endswith("but the intervals of meta_sgd reach into its own: the order is open.")
+    assert "nothing is stored" in comparison_plots.capability_text(found, ["maml"], 0, 1, "act")
+
+
+def every_plot(found: Comparison) -> list[tuple[Any, str]]:
+    best = found.shortlist(16)
+    return [comparison_plots.forest(found, best, 16), comparison_plots.pair_plot(found, "maml", "finetune", 16, 1),
+            comparison_plots.seeds_plot(found, 16), comparison_plots.capabilities_plot(found, best, 16, 1),
+            comparison_plots.costs_plot(found, "adapt", 32, 1), comparison_plots.costs_plot(found, "parameters", 32, 1)]
+
+
+def test_every_plot_has_marks_and_words(found: Comparison) -> None:
+    for figure, text in every_plot(found):
+        assert len(figure.data) >= 2
+        assert "nan" not in text
+        assert "Nothing is stored" not in text
+    assert "Below zero with the whole interval in every training seed that both have: hypernetwork" in (
+        comparison_plots.forest(found, found.shortlist(16), 16)[1])
+    assert "not so: nobody" in comparison_plots.forest(found, found.shortlist(16), 16)[1]
+
+
+def test_families_are_ordered_by_their_best_member(found: Comparison) -> None:
+    rows = comparison_plots.family_gaps(found, 16, 1)
+    assert [row[0] for row in rows] == ["Meta-Neural Networks", "Meta-Networks", "Meta-Optimization",
+                                        "Meta-Data Generation", "fine-tuning"]
+    assert comparison_plots.family_gaps(found, 0, 1) == []
+
+
+def test_shifts_are_read_when_they_are_there(tmp_path: Path) -> None:
+    assert read_shifts(WORLD, tmp_path) == ([], [])
+    assert "No results under a shift" in shifts_markdown([], WORLD, 16).data
+    (write_shifts(tmp_path) / "broken.json").write_text("{")
+    made_up("maml", 1, 0.3).write(tmp_path / "no_shift.json")
+    results, faults = read_shifts(WORLD, tmp_path)
+    assert len(results) == 4
+    assert "broken.json" in faults[0]
+    text = shifts_markdown(results, WORLD, 16).data
+    assert "| lexicon | meta_sgd | 1 |" in text
+    assert "undefined" in text
+    figure, words = shifts_plot(results, WORLD, 16)
+    assert len(figure.data) == 2
+    assert "lexicon: meta_sgd 0.40" in words
+    assert "No gap closed" in shifts_plot([], WORLD, 16)[1]
+
+
+# The panel -----------------------------------------------------------------------------------------------------------
+
+
+def test_panel_begins_with_the_parameters_and_returns_to_them(found: Comparison) -> None:
+    panel = ComparisonPanel(found, settings(found, learners="maml,prior", capability="act", measure="loss", shots=4,
+                                            training_seed=0))
+    first = View(("maml", "prior"), "act", "loss", MEAN)
+    assert panel.view() == first
+    panel.all_button.click()
+    panel.part_choice.value, panel.measure_choice.value, panel.seed_choice.value = "state", "regret", 2
+    panel.shots_slider.value, panel.band_button.value = 32, False
+    assert panel.view() == View(tuple(found.learners), "state", "regret", 2, bands=False)
+    panel.reset_button.click()
+    assert panel.view() == first
+    assert panel.shots_slider.value == 4
+    assert "After 4 support turns, choice of act" in panel.says.value
+
+
+def test_every_control_at_every_value(found: Comparison) -> None:
+    panel = ComparisonPanel(found, settings(found))
+    panel._seen()
+    assert panel.figure is not None
+    for who in ("best", "all", "none"):
+        panel.choose(shown_of(found, who, 16) if who != "none" else ())
+        for part, measure, seed, bands in itertools.product(PARTS, MEASURES, (1, 2, MEAN), (True, False)):
+            panel.part_choice.value, panel.measure_choice.value = part, measure
+            panel.seed_choice.value, panel.band_button.value = seed, bands
+            changes, frame = panel.picture()
+            assert len(changes) == len(panel.figure.traces) == 2 * len(found.learners) + 2
+            low, high = frame["yaxis.range"]
+            assert low <= 0 < high
+            assert math.isfinite(low + high)
+        for shots in (0, 16, 32):
+            panel.shots_slider.value = shots
+            assert "nan" not in panel.says.value + panel.table.value
+    assert panel.error.value == ""
+
+
+def test_families_are_shown_and_hidden_as_a_whole(found: Comparison) -> None:
+    panel = ComparisonPanel(found, settings(found, learners="meta_sgd"))
+    panel.family_buttons["Meta-Optimization"].click()
+    assert panel.view().learners == ("maml", "meta_sgd")
+    panel.family_buttons["Meta-Optimization"].click()
+    assert panel.view().learners == ()
+    panel.best_button.click()
+    assert panel.view().learners == tuple(name for name in found.learners if name in found.shortlist(16))
+    text = [box.description for column in panel.children[2].children for box in column.children]
+    assert "hypernetwork (2 seeds)" in text
+    assert "fast_weights (not run)" in text
+
+
+def test_floor_and_prior_are_drawn_in_every_measure(found: Comparison) -> None:
+    for measure, expected in {"gap_closed": ([1.0] * 5, [0.0] * 5), "loss": (4.2, 4.2), "regret": (0.0, 0.0)}.items():
+        changes, _ = numbers(found, ["maml"], View(("maml",), "total", measure))
+        floor, prior = changes[1], changes[2]
+        if measure == "gap_closed":
+            assert (floor["y"], prior["y"]) == expected
+        else:
+            assert (floor["y"][0], prior["y"][0]) == pytest.approx(expected)
+            assert prior["y"][-1] - floor["y"][-1] == pytest.approx(4.0)
+
+
+def test_the_command_does_what_the_panel_shows(found: Comparison) -> None:
+    panel = ComparisonPanel(found, settings(found, learners="maml,prior"))
+    panel.part_choice.value = "state"
+    panel.copy_button.click()
+    assert panel.command_field.value == (
+        "papermill notebooks/07_compare_families.ipynb out.ipynb -p world restaurants.en -p learners maml,prior "
+        f"-p capability state -p measure gap_closed -p shots 16 -p training_seed 1 -p results {found.folder}")
+    panel._copied(True)
+    assert "clipboard" in panel.hint.value
+
+
+def test_the_static_figure_is_the_panels(found: Comparison) -> None:
+    figure, text = explorer(found, View(("maml", "hypernetwork"), "state", "loss"), "words")
+    assert text == "words"
+    assert [trace.name for trace in figure.data if trace.mode == "lines+markers"] == ["maml", "hypernetwork"]
+    assert "state tracking" in figure.layout.title.text
+
+
+# Parameters ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"shots": 5}, "shots: got 5: the comparison was made after 0, 2, 4, 8, 16, 32 support turns"),
+    ({"learners": "mamel"}, "learners: got 'mamel': 'mamel' is no learner; did you mean 'maml'? (or best, or all)"),
+    ({"capability": "acts"}, "capability: got 'acts': input should be 'total', 'state', 'act' or 'response'"),
+    ({"measure": "gap"}, "measure: got 'gap': input should be 'loss'"),
+    ({"live": "meta_sgd"}, "live: got 'meta_sgd': two different learners"),
+    ({"live": "meta_sgd,hyper"}, "'hyper' is no learner"),
+    ({"results": "/no/such/folder"}, "results: got '/no/such/folder': there is no such folder"),
+    ({"inner_lr": 0.1}, "inner_lr: there is no such parameter"),
+    ({"world": "restaurant.en"}, "did you mean 'restaurants.en'?"),
+])
+def test_wrong_parameters_are_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parameters(None, ComparisonParameters, **values)
+    assert words in str(caught.value)
+
+
+def test_parameters_of_this_notebook() -> None:
+    p = parameters(None, ComparisonParameters)
+    assert p.pair == ("meta_sgd", "hypernetwork")
+    assert p.folder is None
+    assert str(p).startswith("learners best on world restaurants.en: gap_closed of total after 16 shots")
+    assert parameters(None, ComparisonParameters, live="").pair == ()
+
+
+# The exercises -------------------------------------------------------------------------------------------------------
+
+KEYS = ("world", "tasks_seed", "tasks", "shots", "train_seconds", "trials")
+
+
+def fair(*without: str, more: tuple[str, ...] = ()) -> Any:
+    keys = [key for key in (*KEYS, *more) if key not in without]
+    return lambda a, b: all(a[key] == b[key] for key in keys)
+
+
+def interval(a: Any, b: Any, correction: int = 1) -> Any:
+    d = a - b
+    error = d.std(correction=correction) / len(d) ** 0.5
+    return d.mean(), d.mean() - 1.96 * error, d.mean() + 1.96 * error
+
+
+@pytest.mark.parametrize(("identifier", "answer"), [
+    ("07.1", lambda loss, prior, bayes: (prior.sum() - loss.sum()) / (prior.sum() - bayes.sum())),  # EQ-GAP-1
+    ("07.2", fair()),
+    ("07.3", interval),  # EQ-PAIR-1
+    ("07.3", lambda a, b: torch.stack(interval(a, b, 0))),  # as numpy counts
+    ("07.4", lambda nats, tokens: math.exp(float(nats.sum()) / int(tokens.sum()))),  # EQ-PPL-1
+])
+def test_right_answers_pass(identifier: str, answer: Any) -> None:
+    for _ in range(3):
+        verdict = check(identifier, answer)
+        assert verdict.passed, verdict
+        assert verdict.misconception is None
+
+
+@pytest.mark.parametrize(("identifier", "answer", "label"), [
+    ("07.1", lambda x, p, b: ((p - x) / (p - b)).mean(), "mean of ratios"),
+    ("07.1", lambda x, p, b: (x - b).mean() / (p - b).mean(), "gap left"),
+    ("07.1", lambda x, p, b: 1 - ((p - x) / (p - b)).mean(), "mean of ratios, gap left"),
+    ("07.1", lambda x, p, b: b.sum() / x.sum(), "ratio of losses"),
+    ("07.1", lambda x, p, b: x.mean() - b.mean(), "regret"),
+    ("07.1", lambda x, p, b: 1 - x.mean() / p.mean(), "divided by the prior"),
+    ("07.1", lambda x, p, b: (p - b).mean() / (p - x).mean(), "upside down"),
+    ("07.2", fair("train_seconds"), "different budgets"),
+    ("07.2", fair("trials"), "different trials"),
+    ("07.2", fair("tasks_seed"), "different tasks"),
+    ("07.2", fair("shots"), "different shots"),
+    ("07.2", fair(more=("parameters",)), "parameters must agree"),
+    ("07.2", fair(more=("learner",)), "learners must agree"),
+    ("07.2", lambda a, b: True, "everything may be compared"),
+    ("07.3", lambda a, b: torch.stack([m := (a - b).mean(), m - (e := 1.96 * ((a.var() + b.var()) / len(a)).sqrt()),
+                                       m + e]), "unpaired interval"),
+    ("07.3", lambda a, b: interval(b, a), "sign turned"),
+    ("07.3", lambda a, b: torch.stack([m := (a - b).mean(), m - 1.96 * (a - b).std(), m + 1.96 * (a - b).std()]),
+     "spread instead of error"),
+    ("07.4", lambda n, t: (n / t).exp().mean(), "mean of perplexities"),
+    ("07.4", lambda n, t: (n / t).mean().exp(), "short turns count as much"),
+    ("07.4", lambda n, t: n.sum() / t.sum(), "exp forgotten"),
+    ("07.4", lambda n, t: 2 ** (n.sum() / t.sum()), "base 2"),
+])
+def test_usual_mistakes_are_named(identifier: str, answer: Any, label: str) -> None:
+    verdict = check(identifier, answer)
+    assert not verdict.passed
+    assert verdict.misconception == label
+
+
+CHEAP = [lambda *a: ..., None, 0.0, "answer", lambda *a: 0.0, lambda *a: a[0], lambda *a: False, lambda: 1,
+         lambda *a: torch.zeros(3), lambda *a: float("nan"), lambda *a: "text", lambda *a: 1 / 0, lambda *a: (0, 0, 0)]
+
+
+@pytest.mark.parametrize("identifier", ["07.1", "07.2", "07.3", "07.4"])
+@pytest.mark.parametrize("answer", CHEAP, ids=range(len(CHEAP)))
+def test_no_checker_is_satisfied_by_anything_cheap(identifier: str, answer: Any) -> None:
+    assert not check(identifier, answer).passed
+
+
+def test_the_exercises_of_this_notebook_are_listed() -> None:
+    assert exercises("07") == ["07.1", "07.2", "07.3", "07.4"]
