@@ -71,7 +71,7 @@ def test_round_trip(name: str, options: dict[str, Any], tmp_path: Path) -> None:
 def test_defaults_of_today_are_written_down(tmp_path: Path) -> None:
     learner = small("maml")
     path = save_checkpoint(tmp_path / "x.safetensors", learner, world().name, config())
-    assert header_of(path)["options"] == {"inner_lr": learner.inner_lr, "inner_steps": 3, "pace": 10.0}
+    assert header_of(path)["options"] == {"inner_lr": learner.inner_lr, "inner_steps": 3, "pace": 10.0, "boost": 10.0}
 
 
 def test_a_file_of_an_earlier_trainer_still_resumes(saved: Path) -> None:

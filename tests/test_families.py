@@ -59,7 +59,7 @@ def test_adapting_changes_the_learner_in_nothing(name):
 
 @pytest.mark.parametrize("name", [*GRADIENT, "finetune", "scratch"])
 def test_trajectory_starts_unadapted_and_ends_adapted(name):
-    learner, turns = make_tiny(name, inner_lr=0.0003, inner_steps=3), make_tasks(1, 6)[0]
+    learner, turns = make_tiny(name, inner_lr=0.002, inner_steps=3), make_tasks(1, 6)[0]
     curve = [float(point.nll(turns).sum(-1).mean()) for point in learner.trajectory(turns)]
     assert len(curve) == 4
     unadapted = learner.model.nll(learner.model.theta(), encode_turns(turns, VOCABULARY)).sum(-1).mean().detach()
