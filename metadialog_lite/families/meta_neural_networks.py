@@ -52,14 +52,14 @@ def gate(score: Tensor, hard: bool, sharp: float = 1.0) -> Tensor:
     return (1.2 * (sharp * score).sigmoid() - 0.1).clamp(0, 1)
 
 
-def scale(score: Tensor, sharp: float = 1.0) -> Tensor:
-    """EQ-GATE-2: a = g(s0) + g'(s0) (s - s0), the tangent of EQ-GATE-1 at s0, where scores begin: the control.
+def scale(score: Tensor) -> Tensor:
+    """EQ-GATE-2: a = g(s0) + g'(s0) (s - s0), the tangent of EQ-GATE-1 (c = 1) at s0, where scores begin: the control.
 
     At the start a gate and this scale are the same number with the same derivative, read from the same numbers of phi.
     But the tangent has no ends: it changes how much a part says, and no part is ever removed.
     """
     opened = torch.tensor(OPEN, dtype=score.dtype, device=score.device).sigmoid()
-    return 1.2 * opened - 0.1 + 1.2 * opened * (1 - opened) * (sharp * score - OPEN)
+    return 1.2 * opened - 0.1 + 1.2 * opened * (1 - opened) * (score - OPEN)
 
 
 def score_shapes(config: ModelConfig) -> dict[str, int]:
@@ -97,7 +97,8 @@ class StructureParameters(MetaSGD):
     sharp                   c of EQ-GATE-1. Gates half open in training are a loss when they are made hard: train with 1
                             first and with more at the end
     gates                   False is the control, structure off: as many parameters, read from the same D and refined by
-                            the same steps, scale the parts instead of switching them (EQ-GATE-2)
+                            the same steps, scale the parts instead of switching them (EQ-GATE-2). There is nothing to
+                            make hard, so that ``sharp`` and ``sparsity`` mean nothing then
     """
 
     name = "structure_parameters"
@@ -121,9 +122,14 @@ class StructureParameters(MetaSGD):
         self.structure = nn.ParameterDict()
         if self.proposes_structure:
             for name, n in score_shapes(model.config).items():
-                self.structure[name] = nn.Parameter(torch.full((n,), OPEN / sharp))
+                self.structure[name] = nn.Parameter(torch.full((n,), OPEN / self.steepness))
                 self.structure[f"from_{name}"] = zeros(width, n)
                 self.structure[f"rate_{name}"] = zeros(n)
+
+    @property
+    def steepness(self) -> float:
+        """c of EQ-GATE-1."""
+        return self.sharp if self.gates else 1.0
 
     def adapted(self, theta: Theta) -> Theta:
         return untie_head(theta) if self.proposes_parameters else {}
@@ -144,7 +150,7 @@ class StructureParameters(MetaSGD):
 
     def inner_rates(self, phi: Phi, theta: Theta) -> Rates:
         """Those of Meta-SGD, and one for each score, learned on the same scale; c s takes the same step for every c."""
-        structure, begin = part_of(phi, "structure.rate_"), self.inner_lr * 100 / self.sharp**2
+        structure, begin = part_of(phi, "structure.rate_"), self.inner_lr * 100 / self.steepness**2
         return {**super().inner_rates(phi, theta),
                 **{SCORES + name: begin * (self.pace * rate).exp() for name, rate in structure.items()}}
 
@@ -171,7 +177,7 @@ class StructureParameters(MetaSGD):
         if not self.proposes_structure or SCORES + "layer0_heads" not in theta:
             return theta
         if not self.gates:
-            return gated(theta, self.model.config, lambda score: scale(score, self.sharp))
+            return gated(theta, self.model.config, scale)
         return gated(theta, self.model.config, lambda score: gate(score, hard, self.sharp))
 
     def finish(self, theta: Theta) -> Theta:
