@@ -150,3 +150,5 @@ def test_bad_sizes_get_a_clear_word():
         shaken("distillation", synthetic=0)
     with pytest.raises(ValueError, match="exceeds max_length=24"):
         shaken("distillation", slots=8)
+    with pytest.raises(ValueError, match="begin is 3"):
+        shaken("distillation", begin=3.0)

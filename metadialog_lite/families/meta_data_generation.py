@@ -194,6 +194,8 @@ class Distillation(MetaData):
     synthetic   number of synthetic turns
     slots       values in their states; 0 for a source without states
 
+    begin       logarithm of how much one counts at first, next to a support turn; 0 = as much as it
+
     They count exp(4 strength) times as much as support turns; ``strength`` is learned, too.
     """
 
@@ -203,11 +205,14 @@ class Distillation(MetaData):
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
         pace: float = 10.0, frozen: bool = False, identity: bool = False, synthetic: int = 4, slots: int = 4,
+        begin: float = STRENGTH,
     ) -> None:
         super().__init__(model, vocabulary, inner_lr, inner_steps, pace, frozen, identity)
         if not 1 <= synthetic <= 64 or not 0 <= slots <= 16:
             raise ValueError(f"synthetic is {synthetic}, slots is {slots}; 1 to 64 turns, 0 to 16 slots are possible")
-        self.synthetic, self.slots = synthetic, slots
+        if not -20 <= begin <= 2:
+            raise ValueError(f"begin is {begin}; from -20 to 2 is possible (0: a synthetic turn counts as a turn)")
+        self.synthetic, self.slots, self.begin = synthetic, slots, begin
         user, act, response = self.LENGTHS
         head = [STATE, *[0] * slots, USR, *[0] * user, STATE, *[0] * slots, ACT, *[0] * act, SYS] if slots else \
             [USR, *[0] * user, SYS]
@@ -219,7 +224,7 @@ class Distillation(MetaData):
         places = self.layout.count(0)
         words = torch.randint(len(SPECIALS), len(vocabulary), (synthetic, places), generator=random)
         self.scores = nn.Parameter(3.0 * F.one_hot(words, len(vocabulary)).float())
-        self.strength = nn.Parameter(torch.tensor(STRENGTH / QUICK))
+        self.strength = nn.Parameter(torch.tensor(begin / QUICK))
 
     def mixtures(self, phi: Phi) -> Tensor:
         """The synthetic turns: [synthetic, length, vocabulary], each place a distribution over words."""

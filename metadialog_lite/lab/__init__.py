@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.chat_panel import ChatPanel
     from metadialog_lite.lab.check import Verdict, check
     from metadialog_lite.lab.comparison_panel import ComparisonPanel
+    from metadialog_lite.lab.data_panel import DataPanel
     from metadialog_lite.lab.figures import show
     from metadialog_lite.lab.microscope import GradientMicroscope
     from metadialog_lite.lab.parameters import Parameters, parameters
@@ -31,6 +32,7 @@ _HOME = {
     "ChatPanel": "chat_panel",
     "ThetaPanel": "theta_panel",
     "SwapPanel": "swap_panel",
+    "DataPanel": "data_panel",
     "StructurePanel": "structure_panel",
     "ComparisonPanel": "comparison_panel",
     "show": "figures",
@@ -41,8 +43,9 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "GradientMicroscope", "Parameters", "StructurePanel",
-           "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope", "Parameters",
+           "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict",
+           "show"]
 
 
 def __getattr__(name: str) -> Any:
