@@ -19,7 +19,7 @@ from metadialog_lite.lab.check import check, exercises
 from metadialog_lite.lab.parameters import ParameterError, parameters
 from metadialog_lite.lab.parameters_04 import STRUCTURES, StructureSettings
 from metadialog_lite.lab.structure_numbers import described, left_out, readable_worlds, runs, watch
-from metadialog_lite.lab.structure_stored import capability_table, differences, switched, switched_text
+from metadialog_lite.lab.structure_stored import OFF, ON, capability_table, switched, switched_text
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.world import load_world
 
@@ -215,26 +215,24 @@ def test_barcodes_show_every_task() -> None:
 def test_stored_pairs_are_paired_task_by_task(tmp_path: Path) -> None:
     assert switched("restaurants.en", tmp_path) == []
     assert "nothing is claimed" in switched_text([], 4)
-    folder = tmp_path / "structure"
-    folder.mkdir()
     losses = {}
-    for name, gates in (("on", True), ("off", False)):
+    for name, gates in ((ON, True), (OFF, False)):
         learner = shaken(gates=gates)
         found = task_losses(learner, WORLD, (4,), 5, 2)
         result = evaluate(learner, WORLD, (4,), 5, 2, decode=False, losses=found)
         losses[name] = found.loss[:, 0].sum(-1)
-        result.options["per_task"] = {"4": losses[name].tolist()}
+        result.options |= {"per_task": {"4": losses[name].tolist()}, "recipe": name, "training_seed": 3}
         result.seconds.train = 12.0
-        result.write(folder / f"restaurants.en.{name}.seed3.json")
-    pairs = switched("restaurants.en", folder)
-    ((seed, difference),) = differences(pairs, 4)
-    assert seed == 3
-    assert difference.mean == pytest.approx((losses["on"] - losses["off"]).mean())
-    text = switched_text(pairs, 4)
+        result.write(tmp_path / f"restaurants.en.{name}.seed3.json")
+    (pair,) = switched("restaurants.en", tmp_path)
+    assert pair.seed == 3
+    assert pair.difference(4).mean == pytest.approx((losses[ON] - losses[OFF]).mean())
+    text = switched_text([pair], 4)
     assert "training seed 3, 5 held-out tasks" in text
     assert "structure on − structure off" in text
-    (folder / "restaurants.en.off.seed3.json").unlink()
-    assert switched("restaurants.en", folder) == []
+    assert f"{pair.on.parameters:,} and {pair.off.parameters:,} parameters, 12 and 12 CPU seconds" in text
+    (tmp_path / f"restaurants.en.{OFF}.seed3.json").unlink()
+    assert switched("restaurants.en", tmp_path) == []
 
 
 def test_capabilities_above_the_floor_come_from_files_only(tmp_path: Path) -> None:
@@ -242,7 +240,7 @@ def test_capabilities_above_the_floor_come_from_files_only(tmp_path: Path) -> No
     result = evaluate(shaken(), WORLD, (4,), 5, 2, decode=False)
     result.write(tmp_path / "one.json")
     text = capability_table("restaurants.en", 4, tmp_path).data
-    assert "| structure_parameters | shipped | 0 |" in text
+    assert "| structure_parameters | shipped | – | 0 |" in text
     assert f"| {result.row(4, 'act').regret:.3f} |" in text
     assert "No results" in capability_table("restaurants.en", 8, tmp_path).data
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from metadialog_lite.comparison import finished, paired
 from metadialog_lite.evaluation import Difference
@@ -13,40 +12,42 @@ from metadialog_lite.paths import data_dir
 from metadialog_lite.results import Result
 from metadialog_lite.turns import CAPABILITIES
 
-#: This family, and a gradient learner to hold it against.
-SHOWN = ("structure_parameters", "parameters", "structure", "meta_sgd")
+ON, OFF = "structure_parameters", "structure_off"  # recipes of ``metadialog-lite compare``
 NAMES = ("structure on", "structure off")
+#: This family, and a gradient learner to hold it against.
+SHOWN = (ON, OFF, "parameters", "structure", "meta_sgd")
 
 
-def switched(world: str, folder: Path | None = None) -> list[tuple[int, Result, Result]]:
-    """(training seed, structure on, structure off) of each pair ``WORLD.on.seedN.json``, ``WORLD.off.seedN.json``.
+class Pair(NamedTuple):
+    """The same training seed with the structure on and off."""
 
-    They are results of ``metadialog-lite evaluate --per-task``; in ``data/results/structure`` by default.
-    """
-    kept, found = folder or data_dir() / "results" / "structure", []
-    for path in sorted(kept.glob(f"{world}.on.seed*.json")):
-        other = path.with_name(path.name.replace(".on.seed", ".off.seed"))
-        if other.exists():
-            on, off = (Result.model_validate_json(file.read_text(encoding="utf-8")) for file in (path, other))
-            found.append((int(path.stem.rsplit("seed", 1)[1]), on, off))
-    return found
+    seed: int
+    on: Result
+    off: Result
+
+    def difference(self, shots: int) -> Difference:
+        """Total loss of on − off, task by task; below 0: the structure helps."""
+        return paired(self.on, self.off, shots)
 
 
-def differences(pairs: Sequence[tuple[int, Result, Result]], shots: int) -> list[tuple[int, Difference]]:
-    """Total loss of on − off, task by task, for each training seed; below 0: the structure helps."""
-    return [(seed, paired(on, off, shots)) for seed, on, off in pairs]
+def switched(world: str, folder: Path | None = None) -> list[Pair]:
+    """Finished runs of the comparison with the structure on and off; in ``data/results/compare`` by default."""
+    runs = finished(folder or data_dir() / "results" / "compare", world)
+    return [Pair(seed, runs[ON, seed], runs[OFF, seed])
+            for name, seed in sorted(runs) if name == ON and (OFF, seed) in runs]
 
 
-def switched_text(pairs: Sequence[tuple[int, Result, Result]], shots: int) -> str:
-    """What the stored pairs say, one line a training seed; or that there is none."""
+def switched_text(pairs: list[Pair], shots: int) -> str:
+    """What the stored pairs say, training seed by training seed; or that there is none."""
     if not pairs:
-        return ("No full training of structure on against off is stored here (data/results/structure): nothing is "
-                "claimed. The short run above is all there is.")
+        return ("No full training with the structure on and off is stored here: nothing is claimed.\n"
+                f"(metadialog-lite compare --learners {ON},{OFF} --run makes one.)")
     lines = []
-    for (seed, difference), (_, on, off) in zip(differences(pairs, shots), pairs, strict=True):
-        seconds = " and ".join("?" if r.seconds.train is None else f"{r.seconds.train:.0f}" for r in (on, off))
-        lines.append(f"training seed {seed}, {on.tasks} held-out tasks, {on.parameters:,} and {off.parameters:,} "
-                     f"parameters, {seconds} CPU seconds of training:\n  {compared(*NAMES, difference)}")
+    for pair in pairs:
+        seconds, numbers = zip(*((f"{each.seconds.train or float('nan'):.0f}", f"{each.parameters or 0:,}")
+                                 for each in pair[1:]), strict=True)
+        lines.append(f"training seed {pair.seed}, {pair.on.tasks} held-out tasks, {' and '.join(numbers)} parameters, "
+                     f"{' and '.join(seconds)} CPU seconds:\n  {compared(*NAMES, pair.difference(shots))}")
     return "\n".join(lines)
 
 
@@ -55,27 +56,26 @@ def capability_table(world: str, shots: int, folder: Path | None = None) -> Any:
     from IPython.display import Markdown
 
     base = folder or data_dir() / "results"
-    results = [("shipped", each) for each in stored_results(world, base)]
-    compared_ones = finished(base / "compare", world)
-    results += [(f"compare, training seed {seed}", each) for (_, seed), each in compared_ones.items()]
-    results += [(f"{name}, training seed {seed}", each) for seed, on, off in switched(world, base / "structure")
-                for name, each in zip(NAMES, (on, off), strict=True)]
+    results = [(each.learner, "shipped", each) for each in stored_results(world, base)]
+    results += [(name, f"comparison, seed {seed}", each)
+                for (name, seed), each in finished(base / "compare", world).items()]
     rows = []
-    for kind, result in results:
-        if result.learner not in SHOWN or "against" in result.options:
+    for name, training, result in results:
+        if name not in SHOWN or "against" in result.options:
             continue
         try:
             parts = [result.row(shots, part) for part in (*CAPABILITIES, "total")]
         except KeyError:
             continue
-        if any(row.regret is None for row in parts):
-            continue
-        closed = "–" if parts[-1].gap_closed is None else f"{parts[-1].gap_closed:.3f}"
-        cells = " | ".join([kind, str(result.seed), *(f"{row.regret:.3f}" for row in parts), closed])
-        rows.append((SHOWN.index(result.learner), f"| {result.learner} | {cells} |"))
+        above = [f"{row.regret:.3f}" for row in parts if row.regret is not None]
+        if len(above) == len(parts):
+            closed = "–" if parts[-1].gap_closed is None else f"{parts[-1].gap_closed:.3f}"
+            seconds = "–" if result.seconds.train is None else f"{result.seconds.train:.0f}"
+            cells = " | ".join([training, seconds, str(result.seed), *above, closed])
+            rows.append((SHOWN.index(name), f"| {name} | {cells} |"))
     if not rows:
         return Markdown(f"*No results of this family are stored for {world} after {shots} support turns.*")
     head = (f"Nats per turn **above the Bayes floor** of {world} after {shots} support turns, stored results:\n\n"
-            "| learner | training | evaluation seed | state | act | response | total | gap closed |\n"
-            "|---|---|---|---|---|---|---|---|\n")
+            "| learner | training | CPU seconds | evaluation seed | state | act | response | total | gap closed |\n"
+            "|---|---|---|---|---|---|---|---|---|\n")
     return Markdown(head + "\n".join(text for _, text in sorted(rows)))
