@@ -122,7 +122,7 @@ def _stop_on_ctrl_c() -> threading.Event:
 def evaluate(
     checkpoint: Annotated[str, typer.Option(help="checkpoint file, or the name of a shipped one")],
     learner: Annotated[Optional[str], typer.Option(  # noqa: UP045
-        help="another learner on the checkpoint's θ₀: finetune, scratch, prior or bayes")] = None,
+        help="another learner on the checkpoint's θ₀: finetune, scratch, prior, retrieval or bayes")] = None,
     world: Annotated[Optional[str], typer.Option(help="shipped world or YAML file")] = None,  # noqa: UP045
     corpus: Annotated[Optional[str], typer.Option(help="real corpus")] = None,  # noqa: UP045
     shots: Annotated[str, typer.Option(help="numbers of support turns")] = "0,2,4,8,16,32",

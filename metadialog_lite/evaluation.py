@@ -24,6 +24,7 @@ from metadialog_lite.families.base import Learner
 from metadialog_lite.results import JointGoal, Result, Row, Seconds, commit, peak_mb, versions
 from metadialog_lite.turns import CAPABILITIES, TaskSource, Turn
 from metadialog_lite.world import BayesReference, World, training_reference
+from metadialog_lite.world.mixture import WORDS_ONLY
 
 Floats = NDArray[np.float64]
 #: Tasks in one pass; bounds the memory.
@@ -174,15 +175,17 @@ def evaluate(
 def shift_of(source: TaskSource, trained: str) -> str | None:
     """What ``source`` is a shift of, for a learner trained on ``trained`` (a name, or several); None: it is none.
 
-    For another domain that is ``trained`` itself. Noise in the support is no shift.
+    For another domain that is ``trained`` itself (without worlds that gave it words alone). Noise in the support is no
+    shift.
     """
     if not isinstance(source, World):
         return None
-    known = {name.split("+noise=")[0] for name in trained.split(",")}
+    names = [name for name in trained.split(",") if not name.startswith(WORDS_ONLY)]
+    known = {name.split("+noise=")[0] for name in names}
     if {world.clean_name for world in source.members} <= known:
         return None
     same = {(world.training or world).clean_name for world in source.members} <= known
-    return source.training.name if same and source.training else trained
+    return source.training.name if same and source.training else ",".join(names)
 
 
 def rows(losses: TaskLosses, capabilities: Sequence[str]) -> list[Row]:

@@ -207,6 +207,19 @@ def test_the_best_of_those_who_are_not_told_is_above_the_floor():
     assert told + 2 < not_told < nothing - 2  # nats in 150 turns
 
 
+def test_red_when_somebody_sees_what_was_replaced():
+    """The support before anything was replaced: such a cheat is far below the floor."""
+    world = load_world("restaurants.en+noise=0.5")
+    bayes = BayesReference(world)
+
+    def peeking(support, turn):
+        task = EN.task("test", 0, next(numbers))
+        return bayes.posterior(task.support(len(support))).nll(turn)
+
+    numbers = itertools.count()
+    assert highest_lead(world, peeking, tasks=400) >= LIMIT
+
+
 def test_red_when_the_floor_reads_each_turn_alone():
     """Such a "floor" forgets what later turns say about a replaced segment: an honest learner is far below it."""
     world = load_world("restaurants.en+noise=0.5")
