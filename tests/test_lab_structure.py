@@ -46,7 +46,7 @@ def shaken(name: str = "structure_parameters", seed: int = 1, **options: Any) ->
 def test_parameters_of_this_notebook() -> None:
     p = parameters(None, StructureSettings)
     assert (p.learner, p.options["sparsity"], p.options["inner_steps"]) == ("structure_parameters", 0.3, 1)
-    assert str(p).endswith("seed 0, cpu, sparsity 0.3")
+    assert str(p) == "structure_parameters on restaurants.en: 16 shots, 20 meta-steps, sparsity 0.3, seed 0, cpu"
     for name in STRUCTURES:
         options = parameters(None, StructureSettings, learner=name).options
         assert make_learner(name, SIZE, Vocabulary.of(WORLD), **options).name == name

@@ -31,4 +31,5 @@ class StructureSettings(Parameters):
         return {"inner_lr": self.inner_lr, "inner_steps": self.inner_steps, "pace": 4.0, "sparsity": self.sparsity}
 
     def __str__(self) -> str:
-        return f"{super().__str__()}, sparsity {self.sparsity:g}"
+        return (f"{self.learner} on {self.world}: {self.shots} shots, {self.meta_steps} meta-steps, "
+                f"sparsity {self.sparsity:g}, seed {self.seed}, {self.device}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 from metadialog_lite.comparison import finished, paired
 from metadialog_lite.evaluation import Difference
+from metadialog_lite.lab.figures import WIDTH
 from metadialog_lite.lab.stored import compared, stored_results
 from metadialog_lite.paths import data_dir
 from metadialog_lite.results import Result
@@ -47,7 +49,8 @@ def switched_text(pairs: list[Pair], shots: int) -> str:
         seconds, numbers = zip(*((f"{each.seconds.train or float('nan'):.0f}", f"{each.parameters or 0:,}")
                                  for each in pair[1:]), strict=True)
         lines.append(f"training seed {pair.seed}, {pair.on.tasks} held-out tasks, {' and '.join(numbers)} parameters, "
-                     f"{' and '.join(seconds)} CPU seconds:\n  {compared(*NAMES, pair.difference(shots))}")
+                     f"{' and '.join(seconds)} CPU seconds:")
+        lines.append(fill(compared(*NAMES, pair.difference(shots)), WIDTH, initial_indent="  ", subsequent_indent="  "))
     return "\n".join(lines)
 
 
