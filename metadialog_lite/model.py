@@ -182,7 +182,7 @@ class DialogueModel(nn.Module):
         mixtures  [turns, length, vocabulary], rows that sum to one; the same turns for every task
         layout    the markers of a turn; other places hold 0
         """
-        begin = max(i for i, token in enumerate(layout[:-1]) if token in (STATE, SYS) and STATE not in layout[i + 1 :])
+        begin = min(i for i, token in enumerate(layout) if token in (STATE, SYS) and STATE not in layout[i + 1 :])
         tasks = theta["output_bias"].shape[:-1]
         mixtures = mixtures.expand(*tasks, *mixtures.shape)
         tokens = torch.tensor(layout, device=mixtures.device).expand(mixtures.shape[:-1])

@@ -11,7 +11,8 @@ from test_gradients import largest_error
 from test_meta_networks import assert_batched_equals_looped, shaken
 from tiny import VOCABULARY, make_batches, make_tasks, make_tiny
 
-from metadialog_lite.episodes import encode_turns
+from metadialog_lite.episodes import STATE, TurnBatch, encode_turns
+from metadialog_lite.families.base import gradients, inner_step
 from metadialog_lite.families.recombine import WAYS, Parts, other_past, parts_of, recombined, sequence
 
 LEARNERS = ["distillation", "augmentation", "example_weights"]
@@ -130,6 +131,24 @@ def test_weights_start_at_one_and_lie_between_zero_and_two():
     assert float(weights.std()) > 0.01
 
 
+def test_a_weight_helps_when_its_gradient_points_where_the_query_points():
+    """EQ-REW-2: after one step dL_Q/dw_i = -(alpha ∘ grad l_i) · grad L_Q(theta'), for each segment of each turn."""
+    learner = shaken("example_weights", inner_lr=0.0005, inner_steps=1)
+    support, query = (TurnBatch(*(part[0] for part in turns)) for turns in make_batches())
+    phi, theta = learner.phi(), learner.model.theta()
+    rates = learner.inner_rates(phi, theta)
+    weight = torch.ones(3, 3, dtype=torch.float64, requires_grad=True)
+    moved = inner_step(theta, rates, lambda now: (learner.model.nll(now, support) * weight).sum(), True)
+    (exact,) = torch.autograd.grad(learner.query_losses(moved, query).sum(), weight)
+    there = {name: value.detach().requires_grad_() for name, value in moved.items()}
+    towards = gradients(learner.query_losses(there, query).sum(), there)
+    for turn in range(3):
+        for part in range(3):
+            mine = gradients(learner.model.nll(theta, support)[turn, part], theta)
+            product = -sum((rates[name] * mine[name] * towards[name]).sum().item() for name in theta)
+            assert product == pytest.approx(float(exact[turn, part]), rel=1e-8)
+
+
 def test_soft_turns_with_hard_words_are_ordinary_turns():
     """EQ-DIST-1: a mixture that is one word at each place gives the loss of these words."""
     learner = shaken("distillation", synthetic=2, slots=2, **SMALL)
@@ -139,6 +158,7 @@ def test_soft_turns_with_hard_words_are_ordinary_turns():
     soft = learner.model.soft_nll(theta, learner.mixtures(learner.phi()), learner.layout)
     ids = learner.mixtures(learner.phi()).argmax(-1)
     begin = soft.shape[-1]
+    assert begin == len(learner.layout) - 1 - (learner.layout.index(STATE, 1))  # all behind the second <state>
     logits = learner.model.logits(theta, ids)[:, :-1].log_softmax(-1)
     hard = -logits.gather(-1, ids[:, 1:, None])[..., 0][:, -begin:]
     torch.testing.assert_close(soft, hard, rtol=1e-6, atol=1e-6)

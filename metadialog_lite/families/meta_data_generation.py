@@ -153,7 +153,12 @@ class ExampleWeights(MetaData):
 
     Ren et al. weigh a training example by the derivative of a clean validation loss with respect to its weight, anew
     at each step. Here the same derivative, through the inner step and into the query loss, trains a network that reads
-    the support (EQ-SET-1) and weighs it: at adaptation time there is no clean set to ask.
+    the support (EQ-SET-1) and weighs it: at adaptation time there is no clean set to ask. After one step the
+    derivative is
+
+        EQ-REW-2   dL_Q(theta') / dw_i = -(alpha ∘ grad l_i(theta_0)) · grad L_Q(theta')
+
+    so a segment gains weight whose gradient points where the query's does.
     """
 
     name = "example_weights"
