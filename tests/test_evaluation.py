@@ -373,7 +373,7 @@ def test_result_has_the_whole_schema() -> None:
     assert set(fields["reference"]) == {"jga", "jga_carried", "act_accuracy", "bleu", "distinct_1", "distinct_2"}
     assert set(fields["distinct"]) == {"1", "2"}
     assert set(fields["perplexity"]) == {"0", "2"}
-    assert fields["options"] == {"inner_lr": small("maml").inner_lr, "inner_steps": 3, "pace": 10.0}  # type: ignore[union-attr]
+    assert fields["options"] == {"inner_lr": small("maml").inner_lr, "inner_steps": 3, "pace": 10.0, "boost": 10.0}  # type: ignore[union-attr]
     assert fields["seconds"]["adapt"] > 0
     assert fields["vocabulary"] == len(small().vocabulary)
     again = evaluate(small("maml"), world(), [2, 0, 2], **FEW)

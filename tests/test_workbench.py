@@ -88,7 +88,7 @@ def test_a_job_writes_a_checkpoint_that_says_how_it_came_about(tmp_path: Path) -
     assert len(records) == checkpoint.state["step"] == 4  # type: ignore[index]
     assert checkpoint.info["command"] == "metadialog-lite train …"
     assert checkpoint.info["diverged"] is False
-    assert checkpoint.config.options == {"inner_lr": 0.001, "inner_steps": 3, "pace": 10.0}
+    assert checkpoint.config.options == {"inner_lr": 0.001, "inner_steps": 3, "pace": 10.0, "boost": 10.0}
 
 
 def test_stopped_and_resumed_is_the_same_as_not_stopped(tmp_path: Path) -> None:
