@@ -105,6 +105,7 @@ def _find(identifier: str) -> Checker | None:
 def _unknown(identifier: str) -> str:
     for number in range(13):
         _load(f"{number:02d}")
-    near = difflib.get_close_matches(identifier, _CHECKERS, n=3, cutoff=0.4)
+    own = [key for key in _CHECKERS if key.split(".")[0] == identifier.split(".")[0]]  # the same notebook's come first
+    near = difflib.get_close_matches(identifier, own or _CHECKERS, n=3, cutoff=0.4)
     known = ", ".join(f"'{key}'" for key in near or sorted(_CHECKERS))
     return f"there is no exercise '{identifier}'; {'did you mean' if near else 'there are'} {known}?"
