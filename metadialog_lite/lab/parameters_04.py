@@ -22,7 +22,7 @@ class StructureSettings(Parameters):
     inner_steps: int = Field(1, ge=1, le=20)
     sparsity: float = Field(0.3, ge=0, le=10, allow_inf_nan=False)
     shots: int = Field(16, ge=2, le=32)
-    outer_lr: float = Field(0.004, gt=0, le=0.1, allow_inf_nan=False)
+    outer_lr: float = Field(0.0003, gt=0, le=0.1, allow_inf_nan=False)
     eval_tasks: int = Field(40, ge=4, le=100_000)
 
     @property
