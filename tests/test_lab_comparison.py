@@ -164,14 +164,14 @@ def test_a_mean_of_seeds_has_a_range_and_one_seed_has_none(found: Comparison) ->
 
 def test_the_sentence_names_the_best_first(found: Comparison) -> None:
     text = says(found, View(("maml", "parameters", "retrieval")), 16)
-    assert text.index("parameters 0.950 [0.930, 0.970] of the gap closed") < text.index("maml 0.600")
+    assert "training seed 1, share of the gap closed: parameters 0.950 [0.930, 0.970]; maml 0.600" in text
     assert "95 % interval over speakers" in text
     assert "no number for retrieval" in text
     assert "The Bayes floor is 2.200 nats/turn, the optimum without any support 4.200" in text
     loss = says(found, View(("maml", "parameters"), "act", "loss", MEAN), 1)
-    assert "choice of act, mean of the training seeds: no number is stored" in loss
+    assert "choice of act, mean of the training seeds, nats/turn: no number is stored" in loss
     regret = says(found, View(("maml", "parameters"), "state", "regret"), 32)
-    assert "parameters 0.100 nats/turn above the floor; maml 0.800" in regret
+    assert "nats/turn above the floor: parameters 0.100; maml 0.800" in regret
     assert says(found, View(()), 16) == "No learner is chosen."
 
 
@@ -324,8 +324,8 @@ def test_families_are_shown_and_hidden_as_a_whole(found: Comparison) -> None:
     panel.best_button.click()
     assert panel.view().learners == tuple(name for name in found.learners if name in found.shortlist(16))
     text = [box.description for column in panel.children[2].children for box in column.children]
-    assert "hypernetwork (2 seeds)" in text
-    assert "fast_weights (not run)" in text
+    assert "hypernetwork ×2" in text
+    assert "fast_weights –" in text
 
 
 def test_floor_and_prior_are_drawn_in_every_measure(found: Comparison) -> None:

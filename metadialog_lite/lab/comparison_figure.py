@@ -54,6 +54,7 @@ def value_of(found: Comparison, view: View, learner: str, shots: int) -> Value:
 def frame(height: int) -> dict[str, Any]:
     """The figure's layout: legend at the right, because there may be many lines."""
     return layout(height, margin={"l": 60, "r": 10, "t": 36, "b": 45}, uirevision="keep", hovermode="closest",
+                  xaxis={"zeroline": False}, yaxis={"zeroline": False},
                   legend={"x": 1.02, "xanchor": "left", "y": 1, "yanchor": "top", "font": {"size": 11}})
 
 
@@ -85,10 +86,11 @@ def numbers(found: Comparison, learners: Sequence[str], view: View) -> Picture:
         heights += [v.high for _, v in wide if v.high is not None]
     floor, prior = _references(found, view)
     heights += floor["y"] + prior["y"]
-    lowest = min([0.0, *(y for one in lines for y in one["y"])])
+    lowest = min([0.0, *(y for one in (*lines, *bands) for y in one["y"])])
     title = f"<b>{NAMES[view.part]}</b>: {MEASURES[view.measure]} after k support turns, {seed_words(view)}"
+    top = 1.06 * max(heights) or 1.0
     changes = {"title.text": title, "yaxis.title.text": _AXIS[view.measure],
-               "yaxis.range": [1.06 * lowest, 1.06 * max(heights) or 1.0],
+               "yaxis.range": [min(1.06 * lowest, -0.03 * top), top],
                "xaxis.tickvals": list(range(len(shots))), "xaxis.ticktext": [str(k) for k in shots],
                "xaxis.range": [-0.2, max(1, len(shots) - 1) + 0.2], "xaxis.title.text": SHOTS}
     return [*bands, floor, prior, *lines], changes

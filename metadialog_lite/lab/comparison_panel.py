@@ -16,6 +16,8 @@ from metadialog_lite.lab.curve import NAMES, PARTS
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.parameters_07 import ComparisonParameters
 
+_KEY = "–: not run yet. ×2, ×3: so many training seeds; all others have one. A family's name shows or hides all of it."
+
 
 class ComparisonPanel(ui.Panel):
     """Explore the stored comparison; nothing is trained or evaluated here, so every control answers at once.
@@ -118,7 +120,7 @@ class ComparisonPanel(ui.Panel):
         self.guard.on_copied = self._copied
         grid = w.Box(columns, layout=w.Layout(width="100%", flex_flow="row wrap", align_items="flex-start"))
         self.children = (
-            self.guard, self.title, grid,
+            self.guard, self.title, grid, ui.text_line(_KEY, "md-quiet"),
             ui.row(self.best_button, self.all_button, self.reset_button, self.band_button),
             ui.row(self.part_choice, self.measure_choice, self.seed_choice, self.shots_slider),
             self.error, self.plot, self.says, self.table, self.hint, ui.row(self.copy_button, self.command_field),
@@ -135,15 +137,16 @@ class ComparisonPanel(ui.Panel):
             seeds = self.found.seeds(name)
             if not seeds and name not in self.found.missing:
                 continue  # no learner of the comparison
-            text = name if len(seeds) == 1 else f"{name} ({len(seeds)} seeds)" if seeds else f"{name} (not run)"
-            box = w.Checkbox(description=text, value=False, disabled=not seeds, indent=False,
+            text = name if len(seeds) == 1 else f"{name} ×{len(seeds)}" if seeds else f"{name} –"
+            told = f"{name}: {len(seeds)} training seed{'s' * (len(seeds) > 1)}" if seeds else f"{name}: not run yet"
+            box = w.Checkbox(description=text, tooltip=told, value=False, disabled=not seeds, indent=False,
                              layout=w.Layout(width="auto", margin="0 2px"))
             if seeds:
                 self.boxes[name] = box
                 box.observe(lambda _: self._moved(), "value")
             boxes.append(box)
         button.disabled = not any(name in self.boxes for name in FAMILIES[family])
-        return w.VBox([button, *boxes], layout=w.Layout(width="20%", min_width="190px"))
+        return w.VBox([button, *boxes], layout=w.Layout(width="20%", min_width="160px"))
 
     def _copy(self) -> None:
         self.command_field.value = self.command()

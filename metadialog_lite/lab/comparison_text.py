@@ -14,7 +14,9 @@ from metadialog_lite.results import Result
 
 _HEAD = ("learner", "family", "seeds", "loss", "gap closed", "JGA gold", "JGA carried", "act acc.", "BLEU",
          "distinct-1 / 2", "train s", "adapt ms", "parameters", "peak MB")
-_VERB = {"loss": "{} nats/turn", "regret": "{} nats/turn above the floor", "gap_closed": "{} of the gap closed"}
+#: Columns of the narrower table in a panel.
+_SHORT = [i for i, name in enumerate(_HEAD) if name not in ("family", "seeds")]
+_UNIT = {"loss": "nats/turn", "regret": "nats/turn above the floor", "gap_closed": "share of the gap closed"}
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -38,8 +40,8 @@ def says(found: Comparison, view: View, shots: int) -> str:
     values = [(value_of(found, view, name, shots), name) for name in view.learners]
     known = [(value, name) for value, name in values if value.value is not None]
     known.sort(key=lambda pair: pair[0].value or 0.0, reverse=view.measure == "gap_closed")
-    ranked = "; ".join(f"{name} {_VERB[view.measure].format(with_interval(value))}" for value, name in known)
-    text = f"After {turns(shots)}, {NAMES[view.part]}, {seed_words(view)}: {ranked or 'no number is stored'}"
+    ranked = "; ".join(f"{name} {with_interval(value)}" for value, name in known) or "no number is stored"
+    text = f"After {turns(shots)}, {NAMES[view.part]}, {seed_words(view)}, {_UNIT[view.measure]}: {ranked}"
     if any(value.low is not None for value, _ in known):
         text += f" (in brackets: {'lowest and highest seed' if view.seed == MEAN else '95 % interval over speakers'})"
     if nothing := [name for value, name in values if value.value is None and known]:
@@ -74,7 +76,7 @@ def table(found: Comparison, view: View, shots: int) -> list[tuple[str, ...]]:
         order = (loss.value is None, loss.value)
         rows.append((order, (name, family_of(name), ", ".join(str(s) for s in found.seeds(name)
                                                                 if view.seed in (MEAN, s)),
-                             number(loss.value), with_interval(gap), *_spoken(runs))))
+                             number(loss.value), with_interval(gap).replace(" ", "\u00a0"), *_spoken(runs))))
     return [*_floor_row(found, view.part, shots), *(cells for _, cells in sorted(rows))]
 
 
@@ -112,14 +114,18 @@ def _optimum_costs(found: Comparison) -> tuple[str, ...]:
 
 
 def table_markdown(found: Comparison, view: View, shots: int) -> Any:
-    """The table as Markdown for a notebook."""
+    """The table as Markdown for a notebook, in two halves that fit a page."""
     from IPython.display import Markdown
 
     rows = table(found, view, shots)
     if not rows:
         return Markdown(f"*{says(found, view, shots)}*")
-    head = f"| {' | '.join(_HEAD)} |\n|{'---|' * 3}{'---:|' * (len(_HEAD) - 3)}\n"
-    return Markdown(f"{caption(view, shots)}\n\n{head}" + "\n".join(f"| {' | '.join(cells)} |" for cells in rows))
+    halves = []
+    for columns in (range(8), [0, *range(8, len(_HEAD))]):
+        lines = ["| " + " | ".join(cells[i] for i in columns) + " |" for cells in [_HEAD, *rows]]
+        rule = "|" + "".join("---|" if _HEAD[i] in ("learner", "family", "seeds") else "---:|" for i in columns)
+        halves.append("\n".join([lines[0], rule, *lines[1:]]))
+    return Markdown("\n\n".join([caption(view, shots), *halves]))
 
 
 def table_html(found: Comparison, view: View, shots: int) -> str:
@@ -127,11 +133,10 @@ def table_html(found: Comparison, view: View, shots: int) -> str:
     rows = table(found, view, shots)
     if not rows:
         return ""
-    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in _HEAD)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell.strip('*'))}</td>" for cell in cells) + "</tr>"
-                   for cells in rows)
-    return (f"<small>{html.escape(caption(view, shots))}</small><div style='overflow-x:auto'>"
-            f"<table class='md-table'><tr>{head}</tr>{body}</table></div>")
+    head = "".join(f"<th scope='col' style='white-space:normal'>{html.escape(_HEAD[i])}</th>" for i in _SHORT)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cells[i].strip('*'))}</td>" for i in _SHORT) + "</tr>" for cells in rows)
+    return (f"<small>{html.escape(caption(view, shots))}</small>"
+            f"<table class='md-table' style='font-size:0.83em'><tr>{head}</tr>{body}</table>")
 
 
 def caption(view: View, shots: int) -> str:
