@@ -164,9 +164,9 @@ def undecided(learner: Learner, support: Sequence[Turn], steps: int | None = Non
 
 
 def gates_of(learner: Learner, theta: Theta) -> SubNetworks:
-    """The gates that the scores in theta make, [gates]."""
+    """The gates that the scores in theta make, [gates], in the computer's own memory wherever the model is."""
     ours = proposes_structure(learner)
-    found = torch.cat([theta[SCORES + name] for name in score_shapes(ours.model.config)], -1)
+    found = torch.cat([theta[SCORES + name] for name in score_shapes(ours.model.config)], -1).cpu()
     return SubNetworks(gate(found, False, ours.sharp), gate(found, True).bool())
 
 
