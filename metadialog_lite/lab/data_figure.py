@@ -23,8 +23,8 @@ _MOST = 200  # points of a line
 
 def build() -> LivePlot:
     """The live figure without numbers: the loss over its floor, then the learned numbers of each capability."""
-    frame = layout(330, margin={"l": 50, "r": 10, "t": 34, "b": 96}, annotations=[], uirevision="keep")
-    frame["legend"] |= {"y": -0.28, "font": {"size": 11}}
+    frame = layout(310, margin={"l": 50, "r": 10, "t": 34, "b": 86}, annotations=[], uirevision="keep")
+    frame["legend"] |= {"y": -0.24, "font": {"size": 11}}
     look = LOOK_OF["total"]
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "markers", "name": "single steps", "hoverinfo": "skip", "showlegend": False,

@@ -150,7 +150,8 @@ class DataPanel(ui.Panel):
                 learner = self.session.learner()
                 if learner is None or learner.name != name:
                     raise ValueError(f"no {name} is being trained here yet: press Step or Start first")
-                return copy_learner(learner), f"after {len(self.session.records)} outer steps here"
+                n = len(self.session.records)
+                return copy_learner(learner), f"after {n} outer step{'s' * (n != 1)} here"
         if self.plan.teacher is None:
             raise ValueError(f"no {name} is shipped; choose '{_LIVE}'")
         return self.plan.teacher, "as it was shipped"

@@ -18,7 +18,7 @@ class DataParameters(Parameters):
     without: ClassVar[tuple[str, ...]] = ("corpus", "inner_steps")
 
     learner: str = "augmentation"
-    inner_lr: float = Field(0.00003, gt=0, le=0.01, allow_inf_nan=False)
+    inner_lr: float = Field(0.0003, gt=0, le=0.01, allow_inf_nan=False)
     shots: int = Field(16, ge=4, le=32)
     meta_steps: int = Field(30, ge=0, le=1_000_000)
     outer_lr: float = Field(0.1, gt=0, le=0.5, allow_inf_nan=False)
