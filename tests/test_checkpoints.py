@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Any
@@ -190,8 +192,8 @@ def test_start_with_the_learned_rates_of_another_learner(saved: Path) -> None:
                                atol=0)
     with pytest.raises(CheckpointError, match="'hypernetwork' has no learned inner rates"):
         initialise_from(make_learner("hypernetwork", cousin.model.config, cousin.vocabulary), checkpoint, rates=True)
+    maml = make_learner("maml", cousin.model.config, cousin.vocabulary, learned_rates=True)
     with pytest.raises(CheckpointError, match=r"'embedding' have shape .* learner 'maml' has"):
-        maml = make_learner("maml", cousin.model.config, cousin.vocabulary, learned_rates=True)
         initialise_from(maml, checkpoint, rates=True)
 
 
@@ -260,3 +262,22 @@ def test_there_is_no_pickle() -> None:
     text = Path(checkpoints.__file__).read_text(encoding="utf-8")
     assert "pickle" not in text
     assert "torch.load" not in text
+
+
+def test_a_shipped_checkpoint_holds_no_optimizer_and_no_folders(saved: Path, tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("ship", Path(__file__).parent.parent / "scripts/ship_checkpoint.py")
+    assert spec is not None
+    assert spec.loader is not None
+    ship = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ship)
+    monkeypatch.setattr(ship, "data_dir", lambda: tmp_path)
+    rewritten(saved, info={"command": f"metadialog-lite train --out {shlex.quote(str(saved))}", "start": str(saved)})
+    target = ship.ship(saved, "x.y")
+    header, shipped = header_of(target), load_checkpoint(target)
+    assert str(saved.parent) not in json.dumps(header)
+    assert header["info"]["command"].endswith(f"--out '{saved.name}'")
+    assert shipped.state is None
+    assert target.stat().st_size < saved.stat().st_size / 2
+    for name, value in load_checkpoint(saved).learner.state_dict().items():
+        assert torch.equal(value, shipped.learner.state_dict()[name])
