@@ -22,7 +22,9 @@ def bare(command: str) -> str:
 def ship(trained: Path, name: str) -> Path:
     """Write ``data/checkpoints/NAME.safetensors`` and return its path."""
     found = load_checkpoint(trained)
-    info = {key: bare(value) if key in ("command", "start") else value for key, value in found.info.items()}
+    info = {**found.info, "command": bare(found.info.get("command", ""))}
+    if "start" in info:
+        info["start"] = Path(info["start"]).name
     target = data_dir() / "checkpoints" / f"{name}.safetensors"
     return save_checkpoint(target, found.learner, found.source, found.config, None, info)
 
