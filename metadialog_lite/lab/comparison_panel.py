@@ -18,6 +18,9 @@ from metadialog_lite.lab.parameters_07 import ComparisonParameters
 
 _KEY = "–: not run yet. ×2, ×3: so many training seeds; all others have one. A family's name shows or hides all of it."
 
+#: Of the columns of families, by their longest member.
+_WIDTHS = dict(zip(FAMILIES, ("18%", "24%", "21%", "21%", "16%"), strict=True))
+
 
 class ComparisonPanel(ui.Panel):
     """Explore the stored comparison; nothing is trained or evaluated here, so every control answers at once.
@@ -129,7 +132,8 @@ class ComparisonPanel(ui.Panel):
     def _family(self, family: str) -> w.VBox:
         """A column: the family's button in its colour, and a box for each member."""
         button = ui.button(family, f"Show or hide all of {family}")
-        button.layout = w.Layout(width="95%", border_left=f"7px solid {colour_of(family)}")
+        button.style.font_size = "0.88em"
+        button.layout = w.Layout(width="96%", padding="0 2px", border_left=f"7px solid {colour_of(family)}")
         button.on_click(lambda _, family=family: self.toggle_family(family))
         self.family_buttons[family] = button
         boxes = []
@@ -138,15 +142,14 @@ class ComparisonPanel(ui.Panel):
             if not seeds and name not in self.found.missing:
                 continue  # no learner of the comparison
             text = name if len(seeds) == 1 else f"{name} ×{len(seeds)}" if seeds else f"{name} –"
-            told = f"{name}: {len(seeds)} training seed{'s' * (len(seeds) > 1)}" if seeds else f"{name}: not run yet"
-            box = w.Checkbox(description=text, tooltip=told, value=False, disabled=not seeds, indent=False,
+            box = w.Checkbox(description=text, value=False, disabled=not seeds, indent=False,
                              layout=w.Layout(width="auto", margin="0 2px"))
             if seeds:
                 self.boxes[name] = box
                 box.observe(lambda _: self._moved(), "value")
             boxes.append(box)
         button.disabled = not any(name in self.boxes for name in FAMILIES[family])
-        return w.VBox([button, *boxes], layout=w.Layout(width="20%", min_width="160px"))
+        return w.VBox([button, *boxes], layout=w.Layout(width=_WIDTHS[family], min_width="130px"))
 
     def _copy(self) -> None:
         self.command_field.value = self.command()

@@ -134,7 +134,8 @@ def table_html(found: Comparison, view: View, shots: int) -> str:
     if not rows:
         return ""
     head = "".join(f"<th scope='col' style='white-space:normal'>{html.escape(_HEAD[i])}</th>" for i in _SHORT)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cells[i].strip('*'))}</td>" for i in _SHORT) + "</tr>" for cells in rows)
+    cells = ["".join(f"<td>{html.escape(row[i].strip('*'))}</td>" for i in _SHORT) for row in rows]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     return (f"<small>{html.escape(caption(view, shots))}</small>"
             f"<table class='md-table' style='font-size:0.83em'><tr>{head}</tr>{body}</table>")
 
@@ -155,8 +156,8 @@ def verdicts(found: Comparison, learners: Sequence[str], shots: int, rival: str 
             continue
         try:
             lines.append(compare.verdict(found.runs, name, shots, rival))
-        except ValueError as error:
-            lines.append(f"{name}: {error}")
+        except ValueError as error:  # it names the learner
+            lines.append(str(error))
     return lines or [f"Nobody to compare with {rival} yet."]
 
 
@@ -179,7 +180,8 @@ def trials_markdown(found: Comparison) -> Any:
 def trials_text(found: Comparison) -> str:
     """Whose chosen value lies at the end of what was tried (more might have been better there), and what diverged."""
     ends = [name for name, tried in found.trials.items()
-            if any(loss is not None for loss in tried.losses) and tried.best in (min(tried.values), max(tried.values))]
+            if any(loss is not None for loss in tried.losses)
+            and tried.best in (min(tried.values) or None, max(tried.values))]  # below a dropout of 0 there is nothing
     lost = [name for name, tried in found.trials.items() if None in tried.losses]
     if not found.trials:
         return "No trials are stored yet."

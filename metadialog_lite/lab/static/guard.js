@@ -27,6 +27,7 @@ function installOnce() {
 function nameControls(panel) {
   for (const element of panel.querySelectorAll(CONTROLS)) {
     if (element.hasAttribute("aria-label") || element.closest(".js-live-plot")) continue;
+    if (element.type === "checkbox" && element.labels.length) continue; // its text; the label beside it is invisible
     const box = element.closest(".jupyter-widgets, .widget-slider"); // a slider of choices lacks the first
     const label = box && box.querySelector(".widget-label");
     const text = (label && label.textContent.trim()) || (box && box.title) || element.title ||
