@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Which notebook teaches the equations with this word in their id.
 TAUGHT = {
+    "01_learning_to_learn": ("TOY",),
     "05_meta_optimization": ("MAML", "FOMAML", "REPTILE", "ANIL", "METASGD", "ARGMIN", "TRAIN"),
     "03_meta_networks": ("HYPER", "SET", "EMIT", "FAST", "CTX", "MEM"),
     "04_meta_neural_networks": ("MNN", "GATE", "MASK"),

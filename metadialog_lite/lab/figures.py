@@ -175,7 +175,7 @@ def adaptation_text(results: Sequence[Result], capability: str = "total") -> str
 
 
 def show(figure: Any, text: str) -> None:
-    """Display a plotly figure and the sentence that says what it shows.
+    """Display a plotly figure (or its dictionary of ``data`` and ``layout``) and the sentence that says what it shows.
 
     The picture that GitHub can show is added only where METADIALOG_TWINS=1 (``make notebooks``): it needs Chromium.
     """
@@ -193,6 +193,9 @@ def show(figure: Any, text: str) -> None:
 
 def _twin(figure: Any) -> dict[str, str]:
     """The figure as a picture, SVG or PNG, whichever is smaller: a notebook may have at most 300 kB."""
+    from plotly.graph_objects import Figure
+
+    figure = Figure(figure)
     size = {"width": 860, "height": figure.layout.height or 340}
     svg = figure.to_image(format="svg", **size).decode()
     png = base64.b64encode(figure.to_image(format="png", **size)).decode()
