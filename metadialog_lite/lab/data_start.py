@@ -53,7 +53,6 @@ class Plan:
     make      a new learner of which g alone is learned: make(identity=True) is the control
     origin    what is frozen, in words
     teacher   one that was trained for long, where there is one
-    pace      how many times as many outer steps as the others it needs
     """
 
     name: str
@@ -63,7 +62,6 @@ class Plan:
     shots: tuple[int, ...]
     origin: str
     teacher: Learner | None = None
-    pace: int = 1
 
     def trainer(self, seed: int = 0, steps: int | None = None, outer_lr: float | None = None, **more: Any
                 ) -> WatchedTrainer:
@@ -107,11 +105,9 @@ def plans(p: DataParameters, joint: Checkpoint, say: Callable[[str], None] = pri
     def example_weights(**more: Any) -> Learner:
         return with_theta(sgd or joint, "example_weights", p.seed, **{**base, **more}).to(p.device)
 
-    few = tuple(sorted({p.few, 2 * p.few}))
     made = {
-        "augmentation": Plan("augmentation", source, augmentation, p.outer_lr, few, "the joint model"),
-        "distillation": Plan("distillation", source, distillation, 0.1, (p.few,), "a model that nobody has trained",
-                             pace=2),
+        "augmentation": Plan("augmentation", source, augmentation, p.outer_lr, (p.few,), "the joint model"),
+        "distillation": Plan("distillation", source, distillation, 0.15, (p.few,), "a model that nobody has trained"),
         "example_weights": Plan("example_weights", noisy, example_weights, 0.005, (p.shots,),
                                 f"{'Meta-SGD' if sgd else 'the joint model'}, in the world {noisy.name}"),
     }
