@@ -17,6 +17,7 @@ TAUGHT = {
     "03_meta_networks": ("HYPER", "SET", "EMIT", "FAST", "CTX", "MEM"),
     "04_meta_neural_networks": ("MNN", "GATE", "MASK"),
     "06_meta_data_generation": ("MDG", "DIST", "AUG", "REW", "LIT"),
+    "07_compare_families": ("GAP", "PAIR", "PPL"),
 }
 
 
