@@ -23,7 +23,12 @@ def read_shifts(world: str, folder: str | Path | None = None) -> tuple[list[Resu
     found = []
     for path in sorted((Path(folder) if folder else data_dir() / "results" / "shift").glob("*.json")):
         result = read_file(path, Result, faults)
-        if result is not None and _shift(result, world) and name_of(result) in _ORDER:
+        if result is None or not _shift(result, world):
+            continue
+        recipe, _, seed = path.name.removeprefix(f"{result.world}.").removesuffix(".json").rpartition(".seed")
+        if recipe in _ORDER and seed.isdigit():  # an evaluation alone does not know how its learner was trained
+            result.options = {"recipe": recipe, "training_seed": int(seed), **result.options}
+        if name_of(result) in _ORDER:
             found.append(result)
     return sorted(found, key=lambda r: (str(r.world), _ORDER.index(name_of(r)), _seed(r))), faults
 
