@@ -69,7 +69,7 @@ def start(tmp_path: Path, name: str = "prior") -> Checkpoint:
 def test_parameters_of_this_notebook() -> None:
     p = parameters(None, DataParameters)
     assert (p.learner, p.few, p.options) == ("augmentation", 4, {"inner_lr": 0.0003, "inner_steps": 1})
-    assert str(p) == ("augmentation on world restaurants.en: inner rate 0.0003, 16 shots, 30 meta-steps, seed 0, cpu")
+    assert str(p) == ("augmentation on world restaurants.en: inner rate 0.0003, 16 shots, 40 meta-steps, seed 0, cpu")
 
 
 @pytest.mark.parametrize(("values", "words"), [
@@ -336,7 +336,7 @@ def test_panel_says_what_it_cannot_show() -> None:
 
 def test_another_generator_brings_its_own_rate_unless_one_was_chosen() -> None:
     panel = DataPanel({"augmentation": plan("augmentation"), "distillation": plan("distillation")})
-    panel.plans["distillation"] = Plan(**{**vars(plan("distillation")), "outer_lr": 0.2})
+    panel.plans["distillation"] = Plan(**{**vars(plan("distillation")), "outer_lr": 0.4})
     panel.learner_box.value = "distillation"
     assert panel.rate_slider.value == 0.2
     panel.rate_slider.value = 0.001

@@ -55,7 +55,7 @@ class DataPanel(ui.Panel):
         self.step_button = ui.button("Step", "Take one outer step", "step-forward")
         self.reset_button = ui.button("Reset", "Forget what was learned here", "undo")
         self.learner_box = ui.choice("g", tuple(self.plans), learner, "Which kind of generator", "190px")
-        self.rate_slider = ui.rate("Outer rate β", self.plans[learner].outer_lr, "Size of an outer step")
+        self.rate_slider = ui.rate("Outer rate β", self.plans[learner].live_lr, "Size of an outer step")
         self._offered = self.rate_slider.value
         self.show_button = ui.button("Show D′", "What g makes of this speaker's turns now", "eye", "info")
         self.whose_box = ui.choice("of the g", (_TRAINED, _LIVE), _TRAINED if self.plans[learner].teacher else _LIVE,
@@ -122,7 +122,7 @@ class DataPanel(ui.Panel):
         """Another generator: its own outer rate, unless the reader has moved the slider."""
         if self.rate_slider.value == self._offered:
             ladder = [value for _, value in self.rate_slider.options]
-            self.rate_slider.value = min(ladder, key=lambda rate: abs(rate - self.plan.outer_lr))
+            self.rate_slider.value = min(ladder, key=lambda rate: abs(rate - self.plan.live_lr))
         self._offered = self.rate_slider.value
         self.whose_box.value = _TRAINED if self.plan.teacher else _LIVE
         self._say()

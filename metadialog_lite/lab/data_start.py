@@ -63,11 +63,17 @@ class Plan:
     origin: str
     teacher: Learner | None = None
 
+    @property
+    def live_lr(self) -> float:
+        """The outer rate of a training without an end: it does not decay, so it is half as high."""
+        return self.outer_lr / 2
+
     def trainer(self, seed: int = 0, steps: int | None = None, outer_lr: float | None = None, **more: Any
                 ) -> WatchedTrainer:
         """A trainer of g alone; without ``steps`` it has no end."""
-        config = TrainConfig(learner=self.name, steps=ENDLESS if steps is None else steps, decay=False, seed=seed,
-                             shots=self.shots, outer_lr=outer_lr or self.outer_lr, word_dropout=0.0, **more)
+        rate = self.live_lr if steps is None else self.outer_lr
+        config = TrainConfig(learner=self.name, steps=ENDLESS if steps is None else steps, decay=steps is not None,
+                             seed=seed, shots=self.shots, outer_lr=outer_lr or rate, word_dropout=0.0, **more)
         return WatchedTrainer(self.make(), self.source, config)
 
 
@@ -105,10 +111,11 @@ def plans(p: DataParameters, joint: Checkpoint, say: Callable[[str], None] = pri
     def example_weights(**more: Any) -> Learner:
         return with_theta(sgd or joint, "example_weights", p.seed, **{**base, **more}).to(p.device)
 
+    few = tuple(sorted({p.few, 2 * p.few}))
     made = {
-        "augmentation": Plan("augmentation", source, augmentation, p.outer_lr, (p.few,), "the joint model"),
-        "distillation": Plan("distillation", source, distillation, 0.15, (p.few,), "a model that nobody has trained"),
-        "example_weights": Plan("example_weights", noisy, example_weights, 0.005, (p.shots,),
+        "augmentation": Plan("augmentation", source, augmentation, p.outer_lr, few, "the joint model"),
+        "distillation": Plan("distillation", source, distillation, 0.3, (p.few,), "a model that nobody has trained"),
+        "example_weights": Plan("example_weights", noisy, example_weights, 0.01, (p.shots,),
                                 f"{'Meta-SGD' if sgd else 'the joint model'}, in the world {noisy.name}"),
     }
     found = {name: _teacher(p, plan.source, name, say) for name, plan in made.items()}

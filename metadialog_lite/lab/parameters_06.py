@@ -20,8 +20,8 @@ class DataParameters(Parameters):
     learner: str = "augmentation"
     inner_lr: float = Field(0.0003, gt=0, le=0.01, allow_inf_nan=False)
     shots: int = Field(16, ge=4, le=32)
-    meta_steps: int = Field(30, ge=0, le=1_000_000)
-    outer_lr: float = Field(0.1, gt=0, le=0.5, allow_inf_nan=False)
+    meta_steps: int = Field(40, ge=0, le=1_000_000)
+    outer_lr: float = Field(0.2, gt=0, le=0.5, allow_inf_nan=False)
     noise: float = Field(0.2, ge=0, le=0.9, allow_inf_nan=False)
 
     @property
