@@ -71,9 +71,10 @@ class Plan:
     def trainer(self, seed: int = 0, steps: int | None = None, outer_lr: float | None = None, **more: Any
                 ) -> WatchedTrainer:
         """A trainer of g alone; without ``steps`` it has no end."""
-        rate = self.live_lr if steps is None else self.outer_lr
-        config = TrainConfig(learner=self.name, steps=ENDLESS if steps is None else steps, decay=steps is not None,
-                             seed=seed, shots=self.shots, outer_lr=outer_lr or rate, word_dropout=0.0, **more)
+        endless = steps is None
+        rate, most = (self.live_lr, ENDLESS) if steps is None else (self.outer_lr, max(1, steps))
+        config = TrainConfig(learner=self.name, steps=most, decay=not endless, seed=seed, shots=self.shots,
+                             outer_lr=outer_lr or rate, word_dropout=0.0, **more)
         return WatchedTrainer(self.make(), self.source, config)
 
 
