@@ -208,8 +208,8 @@ def watched(learner: Learner, probe: Probe | None = None) -> dict[str, dict[str,
         with torch.no_grad():
             weights = learner.weights(learner.phi(), probe.turns).flatten(0, -2)
         replaced = probe.replaced.flatten(0, -2)
-        names = {"this speaker's": ~replaced, "a stranger's": replaced}
-        return {part: {name: float(weights[:, i][which[:, i]].mean()) for name, which in names.items()
+        whose = {"this speaker's": ~replaced, "a stranger's": replaced}
+        return {part: {name: float(weights[:, i][which[:, i]].mean()) for name, which in whose.items()
                        if which[:, i].any()} for i, part in enumerate(CAPABILITIES)}
     raise ValueError(f"learner: got '{learner.name}'; augmentation, distillation or example_weights is needed")
 
