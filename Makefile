@@ -51,12 +51,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.lab-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing what the notebooks need into $(VENV) (once; PyTorch is the large one)"
-	$(PIP) -e ".[corpora]"
+	$(PIP) -e ".[corpora,classroom,sweep]"
 	@touch $@
 
 $(VENV)/.test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing what the notebooks and the tests need into $(VENV) (once; PyTorch is the large one)"
-	$(PIP) -e ".[corpora,dev]"
+	$(PIP) -e ".[corpora,classroom,sweep,dev]"
 	@touch $@ $(VENV)/.lab-ready
 
 clean:

@@ -81,7 +81,7 @@ class Result(_Model):
     perplexity: dict[str, float] | None = None  # shots -> response perplexity per token
     vocabulary: int | None = None
     reference_label: str | None = None  # what ``bayes`` is told and learners are not; null: a floor in the plain sense
-    shift_of: str | None = None  # the world trained on, when that is another one: ``bayes`` is the informed optimum then
+    shift_of: str | None = None  # the world trained on, if another one: ``bayes`` is the informed optimum then
     reference: dict[str, float] | None = None  # what the Bayes reference itself decodes: jga, act_accuracy, bleu …
     seconds: Seconds = Field(default_factory=Seconds)
     parameters: int | None = None
