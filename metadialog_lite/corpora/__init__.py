@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from metadialog_lite.corpora.chitchat import ChitchatCorpus, ChitchatTask, Limits, load_chitchat
+from metadialog_lite.corpora.chitchat import ChitchatCorpus, ChitchatTask, Limits
 from metadialog_lite.corpora.conversations import CorpusError, CorpusReport
+from metadialog_lite.corpora.dialogues import ReadingReport, Truth
+from metadialog_lite.corpora.load import CORPORA, load_corpus
 from metadialog_lite.corpora.subwords import SubwordError, Subwords
-
-#: name -> function that loads it
-CORPORA = {"chitchat": load_chitchat}
-
-
-@cache
-def load_corpus(name: str) -> ChitchatCorpus:
-    """The corpus ``name``; read once per process, which takes some seconds.
-
-    Raises:
-        CorpusError: for an unknown name, a missing package or damaged data.
-    """
-    if name not in CORPORA:
-        raise CorpusError(f"corpus is {name!r}; it must be one of {', '.join(sorted(CORPORA))}")
-    return CORPORA[name]()
-
+from metadialog_lite.corpora.task_splits import Kind, TaskLimits
+from metadialog_lite.corpora.tasks import DialogueCorpus
 
 __all__ = [
     "CORPORA",
@@ -30,8 +16,13 @@ __all__ = [
     "ChitchatTask",
     "CorpusError",
     "CorpusReport",
+    "DialogueCorpus",
+    "Kind",
     "Limits",
+    "ReadingReport",
     "SubwordError",
     "Subwords",
+    "TaskLimits",
+    "Truth",
     "load_corpus",
 ]

@@ -26,13 +26,13 @@ from metadialog_lite.corpora.conversations import (
     read_conversations,
 )
 from metadialog_lite.corpora.filters import ClassroomFilter, load_filter
+from metadialog_lite.corpora.sharing import SharedTask
 from metadialog_lite.corpora.splits import SPLITS, Limits, enough, split_conversations, split_speakers
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
 from metadialog_lite.paths import data_dir
 from metadialog_lite.turns import Turn
 
 _BREAK = WORD + BREAK
-_CHUNK = 4  # query turns taken from one conversation before the next one has its say
 
 
 class Speaker(NamedTuple):
@@ -43,63 +43,12 @@ class Speaker(NamedTuple):
     dialogues: tuple[tuple[str, tuple[Turn, ...]], ...]  # (conversation id, turns), ordered by id
 
 
-class ChitchatTask:
+class ChitchatTask(SharedTask):
     """One speaker with their conversations shared out between support and query."""
 
     def __init__(self, speaker: Speaker, limits: Limits, random: Random) -> None:
         self.speaker = speaker.id
-        self.name = f"speaker {speaker.id[:8]}"
-        dialogues = list(speaker.dialogues)
-        random.shuffle(dialogues)
-        # Greedy, in shuffled order. A speaker whose turns without those of the longest conversation number at least
-        # support + query - 1 always gets both: see enough().
-        support_left = sum(len(turns) for _, turns in dialogues)
-        aim, found = max(limits.query, support_left // 4), 0
-        self.query_dialogues: list[tuple[str, tuple[Turn, ...]]] = []
-        self.support_dialogues: list[tuple[str, tuple[Turn, ...]]] = []
-        for dialogue in dialogues:
-            size = len(dialogue[1])
-            if found < aim and support_left - size >= limits.support:
-                self.query_dialogues.append(dialogue)
-                found, support_left = found + size, support_left - size
-            else:
-                self.support_dialogues.append(dialogue)
-        self.max_shots, self.max_query = support_left, found
-
-    def support(self, shots: int) -> list[Turn]:
-        """The first ``shots`` turns of the support conversations.
-
-        Raises:
-            CorpusError: when the speaker has fewer.
-        """
-        self._check("shots", shots, self.max_shots)
-        return [turn for _, turns in self.support_dialogues for turn in turns][:shots]
-
-    def query(self, turns: int) -> list[Turn]:
-        """The first ``turns`` query turns, a few from each of the other conversations in turn.
-
-        Raises:
-            CorpusError: when the speaker has fewer.
-        """
-        self._check("query turns", turns, self.max_query)
-        longest = max((len(dialogue) for _, dialogue in self.query_dialogues), default=0)
-        starts = range(0, longest, _CHUNK)
-        return [t for start in starts for _, d in self.query_dialogues for t in d[start : start + _CHUNK]][:turns]
-
-    def dialogues(self, count: int) -> list[list[Turn]]:
-        """The first ``count`` query conversations.
-
-        Raises:
-            CorpusError: when the speaker has fewer.
-        """
-        self._check("dialogues", count, len(self.query_dialogues))
-        return [list(turns) for _, turns in self.query_dialogues[:count]]
-
-    def _check(self, what: str, wanted: int, available: int) -> None:
-        if not isinstance(wanted, int) or wanted < 0:
-            raise CorpusError(f"{what} is {wanted!r}; it must be a whole number of at least 0")
-        if wanted > available:
-            raise CorpusError(f"{self.name} of chitchat has {available} {what}, {wanted} were asked for: use fewer")
+        super().__init__(f"speaker {speaker.id[:8]}", "chitchat", speaker.dialogues, limits, random)
 
 
 class ChitchatCorpus:

@@ -7,6 +7,9 @@ Text is brought to small letters first, since a tiny model has no parameters to 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,14 @@ _UNKNOWN = "\ufffd"  # stands for signs that the vocabulary lacks; never leaves 
 #: Letters with their apostrophes ("don't"), single digits, runs of other signs. Pieces never cross these borders,
 #: which also means that a piece never looks like a special token: "<usr>" is "<", "usr", ">".
 _BORDERS = rf"{WORD}?[a-z]+(?:'[a-z]+)*|{WORD}?[0-9]|{WORD}?[^{WORD}a-z0-9]+|{WORD}"
+#: Chinese signs: each of them is a piece of its own, and no word mark stands before it.
+_HAN = "\u3001-\u303f\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff65"
+_HAN_BORDERS = _BORDERS.replace("[^", f"[^{_HAN}", 1) + f"|[{_HAN}]"
+_IS_HAN = re.compile(f"[{_HAN}]")
+_PARTS = re.compile(f"[{_HAN}]|[^\\s{_HAN}]+")
 _PLAIN = {"‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", WORD: "_"}
+#: Most pieces of a vocabulary.
+MOST = 8000
 
 
 class SubwordError(ValueError):
@@ -33,6 +43,12 @@ def _tokenizers() -> Any:
     return tokenizers
 
 
+def _signs(texts: Iterable[str], most: int) -> list[str]:
+    """The most frequent Chinese signs that stand at least twice in the texts."""
+    count = Counter(sign for text in texts for sign in _IS_HAN.findall(unicodedata.normalize("NFKC", text)))
+    return [sign for sign, times in sorted(count.items(), key=lambda pair: (-pair[1], pair[0])) if times > 1][:most]
+
+
 class Subwords:
     """Text -> pieces -> text. Made by :meth:`train` or :meth:`from_json`."""
 
@@ -44,14 +60,17 @@ class Subwords:
         self.tokens: tuple[str, ...] = tuple(piece for piece in sorted(ids, key=ids.__getitem__) if piece != _UNKNOWN)
 
     @classmethod
-    def train(cls, texts: Iterable[str], size: int = 1000) -> Subwords:
+    def train(cls, texts: Iterable[str], size: int = 1000, language: str = "en") -> Subwords:
         """Learn at most ``size`` pieces from ``texts``; the same texts in any order give the same pieces.
+
+        In English the letters are those of ASCII. In Chinese (``language="zh"``) every sign that stands at least twice
+        in the texts is a piece, the most frequent first.
 
         Raises:
             SubwordError: for a size in which not even the letters fit, or without any text.
         """
-        if not 100 <= size <= 2000:
-            raise SubwordError(f"subword vocabulary size is {size}; it must be 100 to 2000")
+        if not 100 <= size <= MOST:
+            raise SubwordError(f"subword vocabulary size is {size}; it must be 100 to {MOST}")
         texts = sorted(texts)
         if not texts:
             raise SubwordError("a subword vocabulary cannot be learned from no text")
@@ -69,10 +88,12 @@ class Subwords:
         tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence(
             [
                 library.pre_tokenizers.Metaspace(WORD, prepend_scheme="always", split=False),
-                library.pre_tokenizers.Split(library.Regex(_BORDERS), "isolated"),
+                library.pre_tokenizers.Split(library.Regex(_HAN_BORDERS if language == "zh" else _BORDERS), "isolated"),
             ]
         )
         alphabet = [_UNKNOWN, WORD, *(chr(code) for code in range(33, 127) if not chr(code).isupper())]
+        if language == "zh":
+            alphabet += _signs(texts, size - len(alphabet) - 100)
         trainer = library.trainers.BpeTrainer(
             vocab_size=size,
             initial_alphabet=alphabet,
@@ -125,11 +146,12 @@ class Subwords:
 
     def pieces_of(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """The pieces of many texts. Pieces never cross blanks, so each different word is looked up just once."""
-        split = [text.split() for text in texts]
+        split = [_PARTS.findall(text) for text in texts]
         new = sorted({word for words in split for word in words}.difference(self._known))
         for word, encoding in zip(new, self._tokenizer.encode_batch(new, add_special_tokens=False)):
             found = zip(encoding.tokens, encoding.offsets)
-            self._known[word] = tuple(word[a:b] if piece == _UNKNOWN else piece for piece, (a, b) in found)
+            pieces = [word[a:b] if piece == _UNKNOWN else piece for piece, (a, b) in found]
+            self._known[word] = tuple(pieces[1:] if pieces[0] == WORD and _IS_HAN.match(word) else pieces)
         return [tuple(piece for word in words for piece in self._known[word]) for words in split]
 
     @staticmethod
