@@ -20,6 +20,7 @@ from metadialog_lite.corpora.dialogues import (
     act_text,
     parse_act,
     parse_state,
+    plain,
     state_text,
 )
 from metadialog_lite.corpora.sharing import SharedTask
@@ -27,6 +28,8 @@ from metadialog_lite.corpora.splits import SPLITS, enough
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
 from metadialog_lite.corpora.task_splits import Kind, TaskLimits, sizes_to_try, split_dialogues, split_tasks
 from metadialog_lite.turns import Turn
+
+NOT_NEEDED = "not needed: its tasks have too little, or are known ones in an official valid or test part"
 
 
 class _Member(NamedTuple):
@@ -71,8 +74,7 @@ class DialogueCorpus:
         self.report.notes[f"support turns that every task has: {self.limits.support}"] = 1
         self.report.kept = sum(split is not None for split in self.split_of_dialogue.values())
         self.report.skipped["damaged"] = self.report.entries - len(everything)
-        self.report.skipped["not needed: its tasks have too little, or are no held-out ones of an official test part"] = (
-            len(everything) - self.report.kept)
+        self.report.skipped[NOT_NEEDED] = len(everything) - self.report.kept
 
     def tasks(self, split: str) -> tuple[str, ...]:
         """The names of a split's tasks.
@@ -128,6 +130,15 @@ class DialogueCorpus:
     def parse_act(self, tokens: Sequence[str]) -> tuple[str, ...]:
         """The parts of an act, such as ``("offer name", "request city")``."""
         return parse_act(self.text(tokens))
+
+    def accepted(self, turn: Turn) -> dict[str, tuple[str, ...]]:
+        """Slot -> every value that is right after this turn, written as :meth:`parse_state` writes them.
+
+        The first one is what ``turn.state`` says.
+        """
+        state = turn.meaning.state if isinstance(turn.meaning, Truth) else ()
+        return {self.text(self.pieces(value.slot)):
+                tuple(dict.fromkeys(self.text(self.pieces(plain(form))) for form in value.forms)) for value in state}
 
     def prompt(self, text: str) -> Turn:
         """A text of one's own as a first turn that waits for its response; of a long one the end, as in the corpus."""
