@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from sacrebleu.metrics import BLEU
+from typing import Any
 
 from metadialog_lite.episodes import draw_episodes
 from metadialog_lite.families.base import Learner
+from metadialog_lite.metrics import F1, bleu, distinct, entity_f1, joint_goal, slot_error, slot_f1
 from metadialog_lite.turns import EMPTY, TaskSource, Turn
 from metadialog_lite.world import BayesReference, World
 
@@ -34,6 +34,15 @@ class Decoded:
     bleu_signature: str | None = None
     distinct_1: float | None = None
     distinct_2: float | None = None
+    jga_fuzzy: float | None = None  # real states only, as the rest; see metrics.py
+    slot_f1: float | None = None
+    slot_error: float | None = None
+    entity_f1: float | None = None
+
+    def real(self) -> dict[str, float]:
+        """What only real dialogues have, as far as it is defined."""
+        names = ("jga_fuzzy", "slot_f1", "slot_error", "entity_f1")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def numbers(self) -> dict[str, float]:
         """The numbers that are defined, by name."""
@@ -79,38 +88,56 @@ def _decode(
         answer = speaker(episode.support)
         answered += zip(episode.query, answer(episode.query), strict=True)
         if has_state:
-            carried += _carry(answer, episode.task.dialogues(1)[0])
-    chinese = isinstance(source, World) and source.spec.language == "zh"
-    metric = BLEU(tokenize="zh" if chinese else "13a")
-    score = metric.corpus_score([source.text(said[2]) for _, said in answered],
-                                [[source.text(turn.response) for turn, _ in answered]])
+            carried += _carry(answer, source, episode.task.dialogues(1)[0])
+    language = source.spec.language if isinstance(source, World) else getattr(source, "language", "en")
     responses = [said[2] for _, said in answered]
-    result = Decoded(bleu=float(score.score), bleu_signature=str(metric.get_signature()),
+    score, signature = bleu([source.text(words) for words in responses],
+                            [source.text(turn.response) for turn, _ in answered], language)
+    result = Decoded(bleu=score, bleu_signature=signature,
                      distinct_1=distinct(responses, 1), distinct_2=distinct(responses, 2))
     if has_state:
-        result.jga = _share([said[0] == turn.state for turn, said in answered])
+        result.jga = _share([_right(source, turn, said[0]) for turn, said in answered])
         result.jga_carried = _share(carried)
     if "act" in source.capabilities:
         result.act_accuracy = _share([said[1] == turn.act for turn, said in answered])
+    if has_state and hasattr(source, "parse_state"):
+        _judge_states(result, source, answered)
     return result
 
 
-def _carry(answer: Speaker, dialogue: list[Turn]) -> list[bool]:
+def _right(source: TaskSource, turn: Turn, state: tuple[str, ...]) -> bool:
+    """Whether a whole state is right: token by token, or for real states slot by slot, any surface form."""
+    parse = getattr(source, "parse_state", None)
+    return state == turn.state if parse is None else joint_goal(parse(state), turn.meaning.state) == 1
+
+
+def _judge_states(result: Decoded, source: Any, answered: Sequence[tuple[Turn, Said]]) -> None:
+    """Metrics that need slots and values: they stand in ``Turn.meaning`` of real turns, which no model sees."""
+    slots, entities, wrong, due, fuzzy = F1(), F1(), 0, 0, 0.0
+    known = {form for turn, _ in answered for true in turn.meaning.state for form in true.forms}
+    for turn, (state, _, words) in answered:
+        said, truth, text = source.parse_state(state), turn.meaning.state, source.text(words)
+        fuzzy += joint_goal(said, truth, fuzzy=True)
+        slots += slot_f1(said, truth)
+        entities += entity_f1(text, source.text(turn.response), known)
+        errors, values = slot_error(text, turn.meaning.values, [form for true in truth for form in true.forms])
+        wrong, due = wrong + errors, due + values
+    result.jga_fuzzy, result.slot_f1, result.entity_f1 = fuzzy / len(answered), slots.f1, entities.f1
+    result.slot_error = wrong / due if due else None
+
+
+def _carry(answer: Speaker, source: TaskSource, dialogue: list[Turn]) -> list[bool]:
     """Walk through a dialogue with the speaker's own state; is the whole state right after each turn?"""
     state = dialogue[0].previous_state
     right = []
     for turn in dialogue:
         state = answer([turn._replace(previous_state=state)])[0][0]
-        right.append(state == turn.state)
-        # A garbled state (wrong number of slots) can't be a prompt; fill or cut it.
-        state = tuple([*state, *[EMPTY] * len(turn.state)][: len(turn.state)])
+        right.append(_right(source, turn, state))
+        if isinstance(source, World):  # a garbled state (wrong number of slots) can't be a prompt; fill or cut it
+            state = tuple([*state, *[EMPTY] * len(turn.state)][: len(turn.state)])
+        else:  # real states have no fixed length, but a longest one
+            state = state[: getattr(getattr(source, "limits", None), "state", len(turn.state))]
     return right
-
-
-def distinct(responses: Sequence[Sequence[str]], n: int) -> float | None:
-    """Different n-grams / all n-grams of the responses; None when there is none."""
-    grams = [tuple(words[i : i + n]) for words in responses for i in range(len(words) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else None
 
 
 def _share(right: Sequence[bool]) -> float:

@@ -168,7 +168,8 @@ def evaluate(
         seconds=Seconds(adapt=losses.adapt_seconds),
         parameters=sum(p.numel() for p in speaker.parameters()),
         peak_mb=peak_mb(), versions=versions(), commit=commit(),
-        options=effective_options(speaker) | ({"speakers": len(set(losses.speakers))} if losses.speakers else {}),
+        options=effective_options(speaker) | ({"speakers": len(set(losses.speakers))} if losses.speakers else {})
+        | ({"spoken": spoken.real()} if spoken.real() else {}),
     )
 
 

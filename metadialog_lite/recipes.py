@@ -76,3 +76,60 @@ RECIPES: dict[str, Recipe] = {
 BASELINES = ("prior", "finetune", "scratch", "retrieval", "bayes")
 #: The joint model of the baselines is tried with so much of the user's words hidden (in place of three outer rates).
 JOINT_DROPOUT = (0.0, 0.25, 0.6)
+
+#: Model sizes that suit real text, for ``--model size=small``; toy worlds get ModelConfig's own defaults. With 1,000
+#: subword pieces about 0.08, 1.2 and 4.2 million parameters: seconds, minutes and (on a GPU) minutes of training.
+CORPUS_MODELS: dict[str, dict[str, Any]] = {
+    "tiny": {"width": 48, "attention": 32, "mlp": 96, "layers": 2, "heads": 4},
+    "small": {"width": 160, "attention": 160, "mlp": 480, "layers": 4, "heads": 4},
+    "full": {"width": 256, "attention": 256, "mlp": 768, "layers": 6, "heads": 8},
+}
+
+
+def with_size(model: dict[str, Any]) -> dict[str, Any]:
+    """``{"size": "small", "layers": 3}`` → all sizes of "small" but for the layers; without "size" as it is.
+
+    Raises:
+        ValueError: for a size that does not exist.
+    """
+    sizes = dict(model)
+    name = sizes.pop("size", None)
+    if name is not None and name not in CORPUS_MODELS:
+        raise ValueError(f"model size={name!r}: it must be one of {', '.join(CORPUS_MODELS)}")
+    return CORPUS_MODELS.get(name, {}) | sizes if name else sizes
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how everybody is trained on a real corpus, and how everybody is judged.
+
+    joint, meta   CPU seconds of joint pretraining and of meta-training after it
+    rates, trial  outer rates to choose from, and the CPU seconds of one trial on validation tasks
+    tuned_at      fine-tuning is tuned after so many turns; in between, the settings of the next lower number are used
+    """
+
+    joint: float = 120.0
+    meta: float = 40.0
+    joint_rate: float = 0.02
+    joint_shots: int = 16
+    rates: tuple[float, ...] = (0.0003, 0.001)
+    trial: float = 12.0
+    tasks: int = 8
+    query_turns: int = 8
+    shots: tuple[int, ...] = (4, 8, 16, 32)
+    judged: tuple[int, ...] = (0, 2, 4, 8, 16, 32)
+    validation: int = 22
+    tuned_at: tuple[int, ...] = (4, 16)
+
+
+_REAL = {"inner_lr": 0.0001, "inner_steps": 1, "pace": 4.0}
+#: Learners on real dialogues, at least one of each family. The options were set by hand and not searched.
+REAL_RECIPES: dict[str, Recipe] = {
+    "hypernetwork": Recipe(),
+    "parameters": Recipe(_REAL),
+    "meta_sgd": Recipe(_REAL),
+    "maml": Recipe({"inner_lr": 0.0001, "inner_steps": 3, "learned_rates": True}),
+    "anil": Recipe({"inner_lr": 0.002, "inner_steps": 3, "learned_rates": True}),
+    "augmentation": Recipe(_REAL),
+    "example_weights": Recipe(_REAL),
+}

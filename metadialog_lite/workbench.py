@@ -36,14 +36,13 @@ from metadialog_lite.families import LEARNERS, make_learner
 from metadialog_lite.families.base import Learner
 from metadialog_lite.families.baselines import FineTune
 from metadialog_lite.model import ModelConfig
+from metadialog_lite.recipes import with_size
 from metadialog_lite.results import Result, versions
 from metadialog_lite.training import Record, TrainConfig, Trainer
 from metadialog_lite.tuned import baseline, tuned
 from metadialog_lite.turns import TaskSource
-from metadialog_lite.world import WorldError, load_world
+from metadialog_lite.world import World, WorldError, load_world
 
-#: Model sizes that suit a source; toy worlds get ModelConfig's own defaults.
-CORPUS_MODEL: dict[str, Any] = {"width": 48, "attention": 32, "mlp": 96, "layers": 2, "heads": 4, "max_length": 64}
 #: A running training writes its checkpoint this often.
 SAVE_EVERY_SECONDS = 60.0
 
@@ -88,11 +87,14 @@ def build_learner(
     """A fresh learner with the vocabulary and a model size that suit ``source``."""
     check_learner(name, options or {})
     vocabulary = Vocabulary.of(source)
-    size = ({} if "state" in source.capabilities else CORPUS_MODEL) | (model or {})
+    size = {} if isinstance(source, World) else with_size({"size": "tiny"}) | {
+        "max_length": getattr(source, "max_length", 64)}
+    size |= with_size(model or {})
     try:
         config = ModelConfig(vocabulary=len(vocabulary), **size)
     except TypeError as error:
-        raise ValueError(f"model size: {error}; known are width, attention, mlp, layers, heads, max_length") from error
+        known = "size, width, attention, mlp, layers, heads, max_length"
+        raise ValueError(f"model size: {error}; known are {known}") from error
     learner = make_learner(name, config, vocabulary, seed=seed, **(options or {}))
     start_with_frequencies(learner, source)
     return learner
@@ -164,7 +166,7 @@ def prepare(
         raise ValueError(f"device '{settings['device']}': cpu or cuda expected")
     if settings["device"] == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda': no CUDA device is available here; use cpu")
-    config = TrainConfig(learner=learner, options=options, **settings)
+    config, model = TrainConfig(learner=learner, options=options, **settings), with_size(model)
     check_learner(learner, options)
     if LEARNERS[learner].trained == "none":
         raise ValueError(f"learner '{learner}' is not trained; only evaluate it")

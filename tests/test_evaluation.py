@@ -13,7 +13,7 @@ import torch
 from small import Corpus, small, world
 
 from metadialog_lite import evaluation
-from metadialog_lite.decoded import decode_bayes, decode_learner, distinct
+from metadialog_lite.decoded import decode_bayes, decode_learner
 from metadialog_lite.decoding import Reply
 from metadialog_lite.episodes import draw_episodes
 from metadialog_lite.evaluation import (
@@ -26,6 +26,7 @@ from metadialog_lite.evaluation import (
     task_losses,
 )
 from metadialog_lite.families import Adapted, Learner
+from metadialog_lite.metrics import distinct
 from metadialog_lite.results import Result
 from metadialog_lite.turns import Turn
 from metadialog_lite.world import BayesReference, World, load_world, training_reference

@@ -1,0 +1,106 @@
+"""The comparison on real dialogues: on a made-up corpus, with seconds of training."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import Corpus
+from typer.testing import CliRunner
+
+from metadialog_lite import real_comparison, workbench
+from metadialog_lite.cli import app
+from metadialog_lite.episodes import draw_episodes
+from metadialog_lite.real_comparison import RealPlan, command, finished, plans, tuned_once
+from metadialog_lite.recipes import CORPUS_MODELS, REAL_RECIPES, Schedule, with_size
+from metadialog_lite.workbench import build_learner
+
+SHORT = Schedule(joint=0.3, meta=0.2, joint_shots=2, rates=(0.0003, 0.001), trial=0.1, tasks=2, query_turns=2,
+                 shots=(1, 2), judged=(0, 2, 4), validation=3, tuned_at=(2, 4))
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealPlan:
+    for module in (workbench, real_comparison):
+        monkeypatch.setattr(module, "load_source", lambda world=None, corpus=None: Corpus())
+    return RealPlan("letters", "letters", "anil", 0, tmp_path / "ck", tmp_path / "results", SHORT, tasks=4)
+
+
+def test_a_learner_and_its_rival_have_the_same_seconds_and_the_same_tasks(plan: RealPlan) -> None:
+    told: dict[str, list[str]] = {}
+    for one in plans(["anil", "finetune"], [0], plan):
+        told[one.learner] = list(one.run())
+    runs = finished(plan.results, "letters")
+    assert set(runs) == {("anil", 0), ("finetune", 0)}
+    ours, theirs = runs["anil", 0], runs["finetune", 0]
+    assert ours.seconds.train == pytest.approx(theirs.seconds.train, abs=0.2)
+    assert ours.options["per_task"].keys() == {"0", "2", "4"} == theirs.options["per_task"].keys()
+    assert ours.options["chosen_value"]["best"] in SHORT.rates
+    assert set(theirs.options["chosen"]) == {"2", "4"}
+    # The rival after 0 turns is the joint model: nothing has been learned from nothing.
+    assert len(ours.options["commands"]) == 2
+    assert len([line for line in told["anil"] if line.startswith("metadialog-lite")]) == 4  # joint, two trials, meta
+    assert list(plan.run()) == []  # never made twice
+
+
+def test_trials_and_settings_are_made_once_for_all_training_seeds(plan: RealPlan) -> None:
+    list(plan.run())
+    kept = plan.results / "trials" / "letters.tiny.anil.json"
+    kept.write_text(json.dumps({"best": 0.001, "losses": {"0.001": 1.0}, "seconds": 0.1}), encoding="utf-8")
+    (second,) = plans(["anil"], [1], plan)
+    told = list(second.run())
+    assert not any("trial" in line for line in told)
+    assert "--outer-lr 0.001" in told[1]
+    learner = build_learner("prior", Corpus())
+    judged, more = tuned_once(second, learner, Corpus())
+    again, same = tuned_once(plan, learner, Corpus())
+    assert more == same
+    assert isinstance(judged, dict)
+    assert isinstance(again, dict)
+    assert judged[0].inner_steps == judged[2].inner_steps  # below the first, the settings of the first
+
+
+def test_the_command_is_one_that_the_command_line_understands(plan: RealPlan) -> None:
+    words = shlex.split(command(plan.meta(0.001), "letters", "cpu"))
+    assert words[0] == "metadialog-lite"
+    assert "inner_lr=0.002" in words
+    assert "learned_rates=true" in words
+    done = CliRunner().invoke(app, words[1:])
+    assert done.exit_code == 2  # understood, up to the start that is not there
+    assert "letters.tiny.joint0.3.seed0.safetensors: no such checkpoint file" in done.output
+
+
+def test_an_unknown_learner_is_named(plan: RealPlan) -> None:
+    with pytest.raises(ValueError, match="'bayes' is not in the comparison on real dialogues; there are: prior"):
+        plans(["bayes"], [0], plan)
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [("tiny", 5e4, 2e5), ("small", 1e6, 2e6), ("full", 3e6, 5e6)])
+def test_sizes_for_real_text(size: str, least: float, most: float) -> None:
+    corpus: Any = Corpus()
+    corpus.tokens = tuple(f"t{i}" for i in range(1000))
+    learner = build_learner("prior", corpus, model={"size": size})
+    assert least <= sum(value.numel() for value in learner.parameters()) <= most
+    assert learner.model.config.width == CORPUS_MODELS[size]["width"]
+
+
+def test_a_size_may_be_varied_and_a_wrong_one_is_named() -> None:
+    assert with_size({"size": "small", "layers": 3}) == {**CORPUS_MODELS["small"], "layers": 3}
+    assert with_size({"width": 8}) == {"width": 8}
+    with pytest.raises(ValueError, match="size='huge': it must be one of tiny, small, full"):
+        with_size({"size": "huge"})
+
+
+def test_tasks_of_a_plan_do_not_depend_on_the_training_seed(plan: RealPlan) -> None:
+    one, two = (draw_episodes(Corpus(), "test", 0, 0, 4, 2, 2) for _ in range(2))
+    assert [e.query for e in one] == [e.query for e in two]
+
+
+@pytest.mark.parametrize("name", sorted(REAL_RECIPES))
+def test_every_recipe_builds_a_learner(name: str) -> None:
+    recipe = REAL_RECIPES[name]
+    learner = build_learner(recipe.learner or name, Corpus(), options=recipe.options)
+    assert learner.phi()
