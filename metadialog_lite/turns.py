@@ -22,7 +22,10 @@ class Turn(NamedTuple):
     """One exchange: the user speaks, the system updates its state, chooses an act and answers.
 
     All fields are tuples of tokens (words in the toy world, subword pieces in real corpora).
-    ``state`` and ``act`` are empty where a source does not have these capabilities.
+    ``state`` and ``act`` are empty where a source does not have these capabilities. Its loss has three parts:
+
+    EQ-TURN-1:  −ln p(turn | prompt) = −ln p(state | prompt) − ln p(act | prompt, state) − ln p(response | …, act)
+
     ``meaning`` is for the exact Bayes reference of the toy world and is never shown to a model.
     """
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Which notebook teaches the equations with this word in their id.
 TAUGHT = {
     "01_learning_to_learn": ("TOY",),
+    "02_dialogue_world": ("WORLD", "TURN", "BAYES", "ASK", "NOISE", "REGRET"),
     "05_meta_optimization": ("MAML", "FOMAML", "REPTILE", "ANIL", "METASGD", "ARGMIN", "TRAIN"),
     "03_meta_networks": ("HYPER", "SET", "EMIT", "FAST", "CTX", "MEM"),
     "04_meta_neural_networks": ("MNN", "GATE", "MASK"),

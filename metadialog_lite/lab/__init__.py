@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.comparison_panel import ComparisonPanel
     from metadialog_lite.lab.data_panel import DataPanel
     from metadialog_lite.lab.figures import show
+    from metadialog_lite.lab.guess_panel import GuessPanel
     from metadialog_lite.lab.microscope import GradientMicroscope
     from metadialog_lite.lab.parameters import Parameters, parameters
     from metadialog_lite.lab.predict import predict
+    from metadialog_lite.lab.sampler_panel import SamplerPanel
     from metadialog_lite.lab.structure_panel import StructurePanel
     from metadialog_lite.lab.swap_panel import SwapPanel
     from metadialog_lite.lab.theta_panel import ThetaPanel
@@ -35,6 +37,8 @@ _HOME = {
     "DataPanel": "data_panel",
     "StructurePanel": "structure_panel",
     "ComparisonPanel": "comparison_panel",
+    "GuessPanel": "guess_panel",
+    "SamplerPanel": "sampler_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -43,9 +47,9 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope", "Parameters",
-           "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict",
-           "show"]
+__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope", "GuessPanel",
+           "Parameters", "SamplerPanel", "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict",
+           "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:

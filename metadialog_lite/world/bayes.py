@@ -120,9 +120,9 @@ class BayesReference:
                    for later, p_later in enumerate(remaining))
 
     def _word_posterior(self, counts: tuple[tuple[int, ...], ...]) -> Floats:
-        """p(word w means value v | counts[w][v] = how often w was heard for v), under word noise ε > 0.
+        """EQ-BAYES-4:  p(D | lexicon π) ∝ exp(λ Σ_w counts[w][π(w)]),  λ = ln((1−ε)(V−1)/ε), with word noise ε > 0.
 
-        A lexicon π has log-likelihood λ · Σ_w counts[w][π(w)] + const, with λ = ln((1−ε)(V−1)/ε).
+        ``counts[w][v]``: how often w was heard for v. Returns p(v is meant | w is heard, D), [w][v].
         """
         noise, size = self.world.spec.knobs.word_noise, len(counts)
         lexicons = _lexicons(size)
@@ -242,7 +242,7 @@ class Posterior:
         return [0.0 if t else 1.0 / (len(taken) - sum(taken)) for t in taken]
 
     def _templates(self, act: int) -> list[float]:
-        """Pólya's urn: p(template) = (concentration + times used) / total."""
+        """EQ-BAYES-5:  p(template j | D) = (c + times used_j) / Σ_i (c + times used_i)     (Pólya's urn)"""
         concentration, used = self.reference.world.spec.knobs.style, self.used[act]
         total = concentration * len(used) + sum(used)
         return [(concentration + n) / total for n in used]

@@ -81,7 +81,10 @@ class Step(NamedTuple):
 
 
 class WorldTask:
-    """One speaker: hidden latents and an endless supply of dialogues."""
+    """One speaker: hidden latents and an endless supply of dialogues.
+
+    EQ-WORLD-1:  p(task) = Π_slots 1/V! · 1/S! · Π_acts Dirichlet(habits given c) · Π_facts 1/choices
+    """
 
     def __init__(self, world: World, name: str):
         self.world, self.name = world, name
