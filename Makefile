@@ -12,7 +12,7 @@ BIN  = $(VENV)/bin
 PIP  = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt
 TESTS = tests notebooks
 
-.PHONY: help lab start-over test lint notebooks clean
+.PHONY: help lab start-over test lint notebooks site clean
 
 help:
 	@echo "make lab         open JupyterLab on your own copy of the notebooks (folder $(WORK)/)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test        lint, types, all tests, all notebooks"
 	@echo "make lint        lint and types only"
 	@echo "make notebooks   run the shipped notebooks and write their outputs into them"
+	@echo "make site        the executed course as web pages, to be read without a kernel (folder site/)"
 	@echo "make clean       remove $(VENV) and caches (never $(WORK)/)"
 
 lab: $(VENV)/.lab-ready
@@ -38,6 +39,9 @@ lint: $(VENV)/.test-ready
 
 notebooks: $(VENV)/.test-ready
 	$(BIN)/python scripts/regenerate_notebooks.py
+
+site: $(VENV)/.lab-ready
+	$(BIN)/metadialog-lite course site site
 
 # The stamps are written last, so an interrupted installation is simply taken up again.
 $(VENV)/bin/python:
@@ -60,4 +64,4 @@ $(VENV)/.test-ready: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.lab-ready
 
 clean:
-	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site

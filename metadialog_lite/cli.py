@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
+from metadialog_lite.classroom.command import course_app
 from metadialog_lite.compare_command import compare
 from metadialog_lite.world.command import world_app
 
@@ -31,6 +32,7 @@ EXAMPLES = {"option": "inner_lr=0.0005", "model": "width=64"}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False,
                   help="Meta-learning in generative dialogue systems, small enough to read.")
 app.add_typer(world_app, name="world")
+app.add_typer(course_app, name="course")
 app.command()(compare)
 say = Console(stderr=True)
 

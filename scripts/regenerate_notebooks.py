@@ -25,7 +25,7 @@ LIMIT = 300_000  # bytes
 PICTURES = ("image/png", "image/svg+xml")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PANEL = "[an interactive panel: open this notebook in JupyterLab and run the cell to use it]"
-KEPT = ("tags", "jupyter")  # of a cell's metadata: "parameters" and the like, and folded solutions
+KEPT = ("tags", "jupyter", "nbgrader")  # of a cell's metadata: "parameters" and the like, folded solutions, grading
 #: what a notebook says about itself, whatever machine it ran on
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

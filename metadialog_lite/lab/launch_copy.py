@@ -86,7 +86,13 @@ def shipped_names(shipped: Path) -> list[str]:
     """What belongs to the course, relative to the notebooks' folder with forward slashes, sorted."""
     files = (path for path in shipped.rglob("*") if path.is_file())
     names = (path.relative_to(shipped) for path in files)
-    return sorted(n.as_posix() for n in names if not any(p.startswith((".", "__")) for p in n.parts))
+    return sorted(n.as_posix() for n in names
+                  if not any(p.startswith((".", "__")) for p in n.parts) and not _for_teachers(n))
+
+
+def _for_teachers(name: Path) -> bool:
+    """Of the assignments a student gets the release alone: no sources, no solutions."""
+    return name.parts[0] == "exercises" and name.parts[1:2] != ("release",)
 
 
 def find_notebook(shipped: Path, asked: str) -> str:
