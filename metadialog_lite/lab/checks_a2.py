@@ -150,6 +150,11 @@ def _noise_of_each(words: Tensor, values: Tensor, size: int, noise: float) -> Te
     return _noisy(words, values, size, share)
 
 
+def _each_pair_once(words: Tensor, values: Tensor, size: int, noise: float) -> Tensor:
+    pairs = torch.unique(torch.stack([words, values]), dim=1)
+    return _noisy(pairs[0], pairs[1], size, noise)
+
+
 _NOISY_MISTAKES = (
     Misconception("noise ignored", lambda w, v, n, e: _noisy(w, v, n, 1e-9),
                   "you take every sighting for certain. With noise, two sightings can contradict each other, and a "
@@ -167,9 +172,8 @@ _NOISY_MISTAKES = (
         "this names the most probable value of each word. Asked are the probabilities."),
     Misconception("1 − ε and ε exchanged", lambda w, v, n, e: _noisy(w, v, n, 1 - e),
                   "1 − ε and ε are exchanged: the right word is heard with probability 1 − ε."),
-    Misconception("order or repetition ignored", lambda w, v, n, e: _noisy(
-        *torch.unique(torch.stack([w, v]), dim=1), n, e),
-        "each pair counts once. Two sightings of the same pair are twice the evidence: multiply."),
+    Misconception("repetition ignored", _each_pair_once,
+                  "each pair counts once. Two sightings of the same pair are twice the evidence: multiply."),
 )
 
 
