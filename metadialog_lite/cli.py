@@ -1,4 +1,4 @@
-"""The command line: ``metadialog-lite train | evaluate | world check | world sample``.
+"""The command line: ``metadialog-lite train | evaluate | compare | run | sweep | report | world check | …``.
 
 Exit 0 = done, 1 = the run failed (such as a training that diverged), 2 = bad input.
 With ``--json``, JSON alone on stdout.
@@ -23,6 +23,8 @@ from rich.table import Table
 
 from metadialog_lite.classroom.command import course_app
 from metadialog_lite.compare_command import compare
+from metadialog_lite.run_command import PairsCommand, report, run
+from metadialog_lite.sweep_command import sweep
 from metadialog_lite.world.command import world_app
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(world_app, name="world")
 app.add_typer(course_app, name="course")
 app.command()(compare)
+app.command(cls=PairsCommand)(run)
+app.command(cls=PairsCommand)(sweep)
+app.command()(report)
 say = Console(stderr=True)
 
 

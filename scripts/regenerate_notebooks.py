@@ -127,7 +127,7 @@ def main(
     """Run notebooks and write their outputs into them."""
     os.environ["METADIALOG_TWINS"] = "1" if twins else "0"
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    for path in notebooks or sorted(FOLDER.glob("*.ipynb")):
+    for path in notebooks or sorted(p for p in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts):
         start = time.perf_counter()
         try:
             size = regenerate(path)

@@ -1,0 +1,112 @@
+"""``kill -9`` of the sweep, of a worker, of a scheduler: finished results stay, the rest is made, nobody lingers."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from fakes import command, environment, finished, kill, started, sweep, tiny, wait_until
+
+pytestmark = pytest.mark.slow
+KILLS = 10
+
+
+def worker_of(sweep_process: int) -> psutil.Process | None:
+    """The dask worker: the parent of the warm process."""
+    for each in psutil.Process(sweep_process).children(recursive=True):
+        try:
+            if "metadialog_lite.runs.zygote" in each.cmdline() and each.parent() is not None:
+                parent = each.parent()
+                return None if parent is None or "zygote" in " ".join(parent.cmdline()) else parent
+        except psutil.Error:
+            continue
+    return None
+
+
+def test_kill_9_of_the_sweep_at_ten_random_moments(tmp_path: Path) -> None:
+    tiny(tmp_path)
+    dice, total = random.Random(5), 40
+    words = ("--grid", f"seed=0..{total - 1}")
+    before: dict[str, float] = {}
+    for number in range(KILLS):
+        process = started(tmp_path, *words)
+        # From the first moments, while the cluster is being made, to well into the runs.
+        wait_until(lambda n=number: (tmp_path / "sweep.log").read_text("utf-8").count(" to make") > n)
+        time.sleep(dice.uniform(0.0, 6.0))
+        family = psutil.Process(process.pid).children(recursive=True)
+        kill(process)
+        _, alive = psutil.wait_procs(family, timeout=60)
+        assert not alive, "somebody outlived the sweep"
+        now = finished(tmp_path)  # each one whole
+        assert before.items() <= now.items(), "a finished run was lost or made again"
+        before = now
+    log = sweep(tmp_path, *words)
+    assert log.returncode == 0, log.stderr
+    assert f"{total} runs, {len(before)} finished before: {total - len(before)} to make" in log.stderr
+    assert len(finished(tmp_path)) == total
+    assert before.items() <= finished(tmp_path).items()
+    assert not list((tmp_path / "runs").glob(".partial-*"))
+    # What ran twice is what was at work at the moment of a kill (or finished but not yet stored): at most a few each.
+    ran = Counter((tmp_path / "ran.txt").read_text().splitlines())
+    assert len(ran) == total
+    assert sum(ran.values()) - total <= 2 * KILLS
+
+
+def test_kill_9_of_a_worker_loses_its_current_run_alone(tmp_path: Path) -> None:
+    tiny(tmp_path)
+    process = started(tmp_path, "--grid", "seed=0..3", "-p", "seconds", "1.5")
+    try:
+        wait_until(lambda: finished(tmp_path))
+        first = finished(tmp_path)
+        worker = wait_until(lambda: worker_of(process.pid))
+        worker.kill()
+        assert process.wait(120) == 0, (tmp_path / "sweep.log").read_text("utf-8")
+    finally:
+        if process.poll() is None:
+            kill(process)
+    assert len(finished(tmp_path)) == 4
+    assert first.items() <= finished(tmp_path).items()
+    assert len((tmp_path / "ran.txt").read_text().splitlines()) <= 5
+
+
+def test_a_scheduler_that_goes_away_and_one_that_comes_back(tmp_path: Path) -> None:
+    tiny(tmp_path)
+    dask = str(Path(sys.executable).with_name("dask"))
+    quiet = {"cwd": tmp_path, "env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    address = tmp_path / "scheduler.json"
+    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                                  "--scheduler-file", str(address)], **quiet)
+    wait_until(address.exists)
+    worker = subprocess.Popen([dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard",
+                               "--death-timeout", "20"], **quiet)
+    import json
+
+    url = json.loads(address.read_text())["address"]
+    process = started(tmp_path, "--grid", "seed=0..19", "-p", "seconds", "0.5", "--scheduler", url)
+    try:
+        wait_until(lambda: finished(tmp_path))
+        kill(scheduler)
+        assert process.wait(90) == 1
+        log = (tmp_path / "sweep.log").read_text("utf-8")
+        assert "the scheduler has gone away" in log
+        assert "Traceback" not in log
+    finally:
+        for each in (process, scheduler, worker):
+            if each.poll() is None:
+                each.kill()
+    before = finished(tmp_path)
+    assert 0 < len(before) < 20
+    gone = sweep(tmp_path, "--grid", "seed=0..2", "--scheduler", url)
+    if "0 to make" not in gone.stderr:
+        assert gone.returncode == 1
+        assert "nobody answers" in gone.stderr
+    done = sweep(tmp_path, "--grid", "seed=0..4", "-p", "seconds", "0.5")  # here, without a scheduler of one's own
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= finished(tmp_path).items()
+    assert command()[0] == sys.executable
