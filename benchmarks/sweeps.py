@@ -152,7 +152,7 @@ def synthetic(folder: Path, runs: int) -> None:
 def _result(learner: str, rate: float, seed: int) -> str:
     rows = [Row(shots=k, capability=part, loss=3 / (1 + k * rate) + 0.01 * (seed % 7), low=0.5, high=3.0, bayes=0.4,
                 prior=3.0, regret=0.3, gap_closed=k / (k + 1) - 0.001 * (seed % 7), gap_low=0.1, gap_high=0.9)
-            for k in (0, 2, 4, 8, 16) for part in ("state", "act", "response", "total")]  # type: ignore[arg-type]
+            for k in (0, 2, 4, 8, 16) for part in ("state", "act", "response", "total")]
     return Result(learner=learner, world="restaurants.en", seed=seed, split="test", tasks=50, query_turns=8,
                   rows=rows).to_json()
 

@@ -138,7 +138,7 @@ def _work(
     cluster: AbstractContextManager[Engine] = (
         remote_engine(scheduler) if scheduler else local_engine(min(workers, len(todo))))
     with cluster as engine:
-        table = LiveTable(progress, names, engine.workers, metric, say)
+        table = LiveTable(progress, names, engine, metric, say)
         with table.shown():
             for row in plan.run(engine, todo, progress, stop.is_set):
                 table.finished(row)

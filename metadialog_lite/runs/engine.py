@@ -7,7 +7,9 @@ whoever stops a sweep takes back a handful. What came of a run travels back to u
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,6 +19,8 @@ from distributed import Client, Future, KilledWorker, LocalCluster
 
 #: Runs that the scheduler knows of beyond those in work, for each worker.
 AHEAD = 1
+#: Seconds between two looks at how many workers there are: on a cluster they come and go.
+COUNT_EVERY = 5.0
 #: How long we wait for a scheduler that does not answer.
 CONNECT_SECONDS = 15.0
 #: Ctrl-C in a terminal reaches every process; a worker leaves it to the sweep, which ends it.
@@ -34,6 +38,7 @@ class Engine:
 
     def __init__(self, client: Client, workers: int):
         self.client, self.workers = client, workers
+        self._counted = -math.inf
 
     def results(
         self, function: Callable[..., Any], jobs: Iterable[tuple[str, tuple[Any, ...]]],
@@ -69,13 +74,11 @@ class Engine:
     @property
     def at_once(self) -> int:
         """How many runs the scheduler may know of."""
-        return max(1, self._threads()) * (1 + AHEAD)
-
-    def _threads(self) -> int:
-        if self.client.status != "running":
-            return self.workers
-        known = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        return sum(int(each["nthreads"]) for each in known) or self.workers
+        if self.client.status == "running" and time.monotonic() - self._counted > COUNT_EVERY:
+            known = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            self.workers = sum(int(each["nthreads"]) for each in known) or self.workers
+            self._counted = time.monotonic()
+        return self.workers * (1 + AHEAD)
 
     def _submit(self, function: Callable[..., Any], key: str, arguments: tuple[Any, ...]) -> Future:
         # pure=False and a key of its own: a run that failed before is not taken from the scheduler's memory.
@@ -85,7 +88,7 @@ class Engine:
         """Those that are finished, after waiting a little; an empty list is an answer."""
         try:
             with self.client.as_current():
-                done = distributed.wait(futures, timeout=0.2, return_when="FIRST_COMPLETED").done
+                done = distributed.wait(futures, timeout=0.3, return_when="FIRST_COMPLETED").done
         except (TimeoutError, distributed.TimeoutError):
             done = set()
         except distributed.client.FuturesCancelledError:

@@ -47,7 +47,7 @@ def verdict(settings: Sequence[Setting], metric: str) -> str:
     if not scored:
         return "No run has a result yet."
     first = scored[0]
-    text = f"Best: {first.name} with a {NAMES[metric]} of {first.mean:.3f} (mean over {len(first.scores)} seeds)."
+    text = f"Best: {first.name} with a {NAMES[metric]} of {first.mean:.3f} (mean over {_seeds(first)})."
     if len(scored) == 1:
         return text
     second = scored[1]
@@ -147,6 +147,10 @@ def _mean_curve(setting: Setting) -> dict[int, tuple[float, float | None, float 
         loss, low, high = (sum(column) / len(column) if len(column) == len(values) else None for column in known)
         result[shots] = (float(loss or 0.0), low, high)
     return result
+
+
+def _seeds(setting: Setting) -> str:
+    return "one seed" if len(setting.scores) == 1 else f"{len(setting.scores)} seeds"
 
 
 def _cell(text: str) -> str:

@@ -35,7 +35,7 @@ LOOK_EVERY = 0.25
 #: One thread for every library that would otherwise make as many as there are cores.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 #: How long a warm process may import.
-WARM_UP_SECONDS = 120.0
+WARM_UP_SECONDS = 600.0
 
 
 class Watch:

@@ -6,6 +6,7 @@ papermill itself only warns about an unknown name and lets a wrong type fail in 
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import json
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from pydantic import ValidationError
 
 from metadialog_lite.lab.launch_copy import CopyError, find_notebook
 from metadialog_lite.lab.parameters import ParameterError, Parameters, parameters
@@ -25,6 +27,8 @@ from metadialog_lite.runs.values import checked, from_text
 
 #: The parameter by which a notebook is told where to write its result; a sweep sets it for each run.
 RESULT = "result_path"
+#: What decides whether a world or corpus is there and large enough.
+SOURCE = ("world", "corpus", "shots", "query_turns")
 
 
 class NotebookError(ValueError):
@@ -108,10 +112,20 @@ class Runnable:
         if kind is None:
             return
         told = {name: value for name, value in {**self.defaults, **values}.items() if name != RESULT}
+        source = repr([told.get(name) for name in SOURCE])
         try:
+            if source in self._found:  # a world is read once and not for each of ten thousand settings
+                with contextlib.suppress(ValidationError):
+                    kind.model_validate(told)
+                    return
             parameters(None, kind, **told)
         except ParameterError as error:
             raise NotebookError(str(error)) from error
+        self._found.add(source)
+
+    @cached_property
+    def _found(self) -> set[str]:
+        return set()
 
     @cached_property
     def kind(self) -> type[Parameters] | None:

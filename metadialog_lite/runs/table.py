@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from metadialog_lite.runs.engine import Engine
 from metadialog_lite.runs.report import RunRow, best_row, settings_name, usable_metric
 from metadialog_lite.runs.sweep import Progress
 
@@ -22,8 +23,8 @@ LAST = 8
 class LiveTable:
     """On a terminal a table that is redrawn; anywhere else (a log file) one line for each run."""
 
-    def __init__(self, progress: Progress, names: Iterable[str], workers: int, metric: str, console: Console):
-        self.progress, self.names, self.workers = progress, list(names), workers
+    def __init__(self, progress: Progress, names: Iterable[str], engine: Engine, metric: str, console: Console):
+        self.progress, self.names, self.engine = progress, list(names), engine
         self.metric, self.console = metric, console
 
     @contextmanager
@@ -48,7 +49,7 @@ class LiveTable:
         over = progress.done + progress.failed
         eta = progress.eta
         line = (f"{progress.done} done, {progress.failed} failed, {progress.left} to go of {progress.total}; "
-                f"{self.workers} workers; " + ("…" if eta is None else f"about {clock(eta)} to go"))
+                f"{self.engine.workers} at a time; " + ("…" if eta is None else f"about {clock(eta)} to go"))
         table = Table(box=None, pad_edge=False)
         for name in ("run", "setting", "result", "seconds"):
             table.add_column(name, overflow="ellipsis", no_wrap=True)

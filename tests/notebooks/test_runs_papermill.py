@@ -12,7 +12,8 @@ import nbformat
 import papermill as pm
 import pytest
 
-from metadialog_lite.paths import notebooks_dir
+from benchmarks.sweeps import synthetic
+from metadialog_lite.paths import data_dir, notebooks_dir
 from metadialog_lite.results import Result
 from metadialog_lite.runs.notebook import load_notebook
 
@@ -31,7 +32,7 @@ def options(parameters: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("parameters", [
     {"learner": "reptile", "shots": 4, "seed": 1},
-    {"learner": "hypernetwork", "world": "restaurants.en+style=1.0", "shots": 2},
+    {"learner": "hypernetwork", "shots": 2},
 ], ids=lambda p: p["learner"])
 def test_experiment_under_plain_papermill(papermill, parameters):
     run = papermill("runs/experiment", result_path="out/result.json", **SMALL, **parameters)
@@ -77,7 +78,31 @@ def test_bad_input_is_named_before_anything_runs(tmp_path, words, said):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.yml"]
 
 
-@pytest.mark.parametrize("name", ["experiment"])
+@pytest.mark.parametrize("parameters", [{}, {"metric": "loss", "shots": 4}], ids=["shipped", "loss"])
+def test_report_under_plain_papermill(papermill, parameters):
+    run = papermill("runs/report", **parameters)
+    assert run.code == 0, run.log
+    shipped = list((data_dir() / "results" / "sweep").glob("*/status.json"))
+    assert f"{len(shipped)} runs: {len(shipped)} done, 0 failed" in run.printed
+    assert "Best: " in run.printed
+    assert ("loss, nats per turn of" if parameters else "gap closed of") in run.printed
+    assert "support turns" in run.printed
+
+
+def test_report_over_a_folder_with_our_own_command(tmp_path):
+    synthetic(tmp_path / "my runs", 60)
+    done = command_line(tmp_path, "report", "my runs")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "my runs/report.ipynb\n"
+    text = (tmp_path / "my runs" / "report.ipynb").read_text(encoding="utf-8")
+    assert "60 runs: 58 done, 2 failed; 50 settings" in text
+    assert "raised ValueError: made up" in text
+    empty = command_line(tmp_path, "report", ".")
+    assert empty.returncode == 2
+    assert "there are no runs in it" in empty.stderr
+
+
+@pytest.mark.parametrize("name", ["experiment", "report"])
 def test_every_parameter_is_typed_and_explained(name):
     path = notebooks_dir() / "runs" / f"{name}.ipynb"
     found, notebook = pm.inspect_notebook(str(path)), load_notebook(str(path))

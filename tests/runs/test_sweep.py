@@ -40,7 +40,8 @@ def test_every_way_to_fail_is_kept_with_its_reason_and_retried_when_asked(tmp_pa
         folder = tmp_path / "runs" / found[behaviour]["id"]
         assert not (folder / "result.json").exists()
         assert reason in (folder / "log.txt").read_text("utf-8")
-        assert "words: 'plain'" in (folder / "out.ipynb").read_text("utf-8")  # as far as it came
+        if behaviour in ("raise", "hang", "nan", "silent"):  # the notebook as far as it came
+            assert "words: 'plain'" in (folder / "out.ipynb").read_text("utf-8"), behaviour
     assert found["good"]["state"] == "done"
     assert "1 done, 6 failed, 0 not made" in done.stderr
     with (tmp_path / "runs" / "results.csv").open(encoding="utf-8") as file:
@@ -112,7 +113,7 @@ def test_bad_input_is_named_before_anything_is_made(tmp_path: Path, words: list[
 
 def test_one_folder_one_sweep_at_a_time_and_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
     tiny(tmp_path)
-    first = started(tmp_path, "--grid", "seed=0..9", "-p", "seconds", "1")
+    first = started(tmp_path, "--grid", "seed=0..199", "-p", "seconds", "1")
     try:
         wait_until(lambda: finished(tmp_path))
         second = sweep(tmp_path, "--grid", "seed=50..51")
@@ -130,7 +131,7 @@ def test_one_folder_one_sweep_at_a_time_and_ctrl_c_stops_cleanly(tmp_path: Path)
     log = (tmp_path / "sweep.log").read_text("utf-8")
     assert "stopped; the same command goes on" in log
     assert "Traceback" not in log
-    assert 0 < len(finished(tmp_path)) < 10
+    assert 0 < len(finished(tmp_path)) < 200
     assert not list((tmp_path / "runs").glob(".partial-*"))
 
 
