@@ -70,6 +70,7 @@ def train(
     option: Annotated[Optional[list[str]], typer.Option(help="of the learner, NAME=VALUE (inner_lr=0.0005)")] = None,  # noqa: UP045
     model: Annotated[Optional[list[str]], typer.Option(help="model size, NAME=VALUE (width=64)")] = None,  # noqa: UP045
     word_dropout: Annotated[float, typer.Option(help="share of user words hidden at the start of training")] = 0.25,
+    pool: Annotated[Optional[int], typer.Option(help="only so many training tasks; by default always new ones")] = None,  # noqa: UP045
     threads: Annotated[int, typer.Option(min=1, max=1024, help="torch threads")] = 1,
 ) -> None:
     """Train a learner and write its checkpoint (also every minute on the way)."""
@@ -82,7 +83,7 @@ def train(
         job = workbench.prepare(
             out, learner, world, corpus, start, resume,
             {"steps": steps, "seconds": seconds, "seed": seed, "device": device, "outer_lr": outer_lr, "tasks": tasks,
-             "query_turns": query_turns, "word_dropout": word_dropout, "shots": _shots(shots)},
+             "query_turns": query_turns, "word_dropout": word_dropout, "shots": _shots(shots), "pool": pool},
             _pairs("option", option), _pairs("model", model), shlex.join(["metadialog-lite", *sys.argv[1:]]),
             start_rates,
         )

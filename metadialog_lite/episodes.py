@@ -171,11 +171,13 @@ class Episode:
 
 
 def draw_episodes(
-    source: TaskSource, split: str, seed: int, first: int, tasks: int, shots: int, query_turns: int
+    source: TaskSource, split: str, seed: int, first: int, tasks: int, shots: int, query_turns: int,
+    pool: int | None = None,
 ) -> list[Episode]:
     """Episodes number ``first`` .. ``first + tasks - 1``: a pure function of its arguments.
 
-    ``shots`` support turns and ``query_turns`` query turns each. The query does not depend on ``shots``.
+    ``shots`` support turns and ``query_turns`` query turns each. The query does not depend on ``shots``. With a
+    ``pool`` there are only so many tasks, and after the last one the first comes again.
     """
-    drawn = [source.task(split, seed, index) for index in range(first, first + tasks)]
+    drawn = [source.task(split, seed, index % pool if pool else index) for index in range(first, first + tasks)]
     return [Episode(task, task.support(shots), task.query(query_turns)) for task in drawn]

@@ -26,17 +26,18 @@ class TrainConfig:
     decay: bool = True  # β falls to 0 at the end; off for live panels without an end
     clip: float = 1.0  # largest norm of the outer gradient
     word_dropout: float = 0.25  # share of user words hidden in training at the start; falls to 0 like β
+    pool: int | None = None  # so many training tasks, again and again, each with the same turns; None: always new ones
     floor: bool = True  # also compute the Bayes loss of the same queries
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):
             raise ValueError(f"give either steps or seconds, not steps={self.steps} and seconds={self.seconds}")
-        for name in ("steps", "seconds", "tasks", "query_turns", "outer_lr", "clip"):
+        for name in ("steps", "seconds", "tasks", "query_turns", "outer_lr", "clip", "pool"):
             value = getattr(self, name)
-            if value is None and name in ("steps", "seconds"):
+            if value is None and name in ("steps", "seconds", "pool"):
                 continue
-            whole = name in ("steps", "tasks", "query_turns")
+            whole = name in ("steps", "tasks", "query_turns", "pool")
             if not _is_number(value, whole) or not 0 < value < math.inf:
                 raise ValueError(f"{name}={value!r}: a {'whole' if whole else 'finite'} number above 0 is needed")
         if not _is_number(self.seed, whole=True):

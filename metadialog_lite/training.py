@@ -123,7 +123,7 @@ class Trainer:
         # What a step sees depends on (source, seed, step) alone, so a resumed run sees the same.
         shots = Random(f"{self.source.name}/shots/{config.seed}/{step}").choice(config.shots)
         episodes = draw_episodes(
-            self.source, "train", config.seed, step * config.tasks, config.tasks, shots, config.query_turns
+            self.source, "train", config.seed, step * config.tasks, config.tasks, shots, config.query_turns, config.pool
         )
         vocabulary = self.learner.vocabulary
         support = stack_tasks([e.support for e in episodes], vocabulary).to(config.device)

@@ -207,7 +207,7 @@ def _same_run(checkpoint: Checkpoint, config: TrainConfig, model: dict[str, Any]
     now, then = config.to_dict() | model | config.options, checkpoint.config.to_dict()
     then |= {**asdict(checkpoint.learner.model.config), **effective_options(checkpoint.learner)}
     then["learner"] = checkpoint.learner.name
-    for name in ("learner", "seed", "tasks", "query_turns", "shots", "word_dropout", *model, *config.options):
+    for name in ("learner", "seed", "tasks", "query_turns", "shots", "word_dropout", "pool", *model, *config.options):
         if now[name] != then.get(name):
             raise CheckpointError(f"{checkpoint.path}: was trained with {name} {then.get(name)}, not {now[name]}; "
                                   "resume it as it was, or begin anew in another file")
