@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metadialog_lite.lab.adaptation_panel import AdaptationPanel
+    from metadialog_lite.lab.capability_panel import CapabilityPanel
     from metadialog_lite.lab.chat_panel import ChatPanel
     from metadialog_lite.lab.check import Verdict, check
     from metadialog_lite.lab.comparison_panel import ComparisonPanel
@@ -36,6 +37,7 @@ _HOME = {
     "SwapPanel": "swap_panel",
     "DataPanel": "data_panel",
     "StructurePanel": "structure_panel",
+    "CapabilityPanel": "capability_panel",
     "ComparisonPanel": "comparison_panel",
     "GuessPanel": "guess_panel",
     "SamplerPanel": "sampler_panel",
@@ -47,9 +49,10 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope", "GuessPanel",
-           "Parameters", "SamplerPanel", "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict",
-           "check", "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope",
+           "GuessPanel", "Parameters", "SamplerPanel", "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel",
+           "Verdict", "check", "parameters", "predict", "show"]
+
 
 
 def __getattr__(name: str) -> Any:
