@@ -220,6 +220,7 @@ def test_parameters_that_overflow_are_never_kept(monkeypatch: pytest.MonkeyPatch
     ({"steps": 3, "outer_lr": -1.0}, "outer_lr=-1.0"), ({"steps": 3, "outer_lr": math.inf}, "outer_lr=inf"),
     ({"steps": 3, "shots": ()}, "shots=()"), ({"steps": 3, "shots": (-1,)}, "shots=(-1,)"),
     ({"steps": 3, "shots": (1.5,)}, "shots"), ({"steps": 3, "seed": "x"}, "seed='x'"), ({"steps": "3"}, "steps='3'"),
+    ({"steps": 3, "pool": 0}, "pool=0"), ({"steps": 3, "pool": 2.5}, "pool=2.5"),
 ])
 def test_impossible_settings_are_named(settings: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=r"needed|either") as caught:
@@ -245,3 +246,25 @@ def test_optimiser_of_another_model_is_refused() -> None:
     trainer = Trainer(small("prior"), world(), config())
     with pytest.raises(ValueError, match="another model"):
         trainer.load_state(other.state())
+
+
+def test_a_pool_of_tasks_comes_again_and_again() -> None:
+    """With a pool the third step sees the tasks of the first; without one it sees new ones."""
+    source = world()
+    for pool, again in ((4, True), (None, False)):
+        drawn = [draw_episodes(source, "train", 3, first, 2, 4, 2, pool) for first in (0, 4)]
+        assert ([e.support for e in drawn[0]] == [e.support for e in drawn[1]]) is again
+    names = {e.task.name for e in draw_episodes(source, "train", 3, 0, 9, 1, 1, 4)}
+    assert len(names) == 4
+
+
+def test_a_pool_is_learned_by_heart() -> None:
+    """One task again and again: its own query turns end far below those of another task."""
+    learner = small()
+    config = TrainConfig(steps=60, tasks=1, query_turns=4, shots=(2,), outer_lr=0.02, word_dropout=0.0, pool=1, seed=5)
+    list(meta_train(learner, world(), config))
+    losses = []
+    for index in (0, 1):
+        (episode,) = draw_episodes(world(), "train", 5, index, 1, 2, 4)
+        losses.append(float(learner.adapt(episode.support).nll(episode.query).sum(-1).mean()))
+    assert losses[0] < 0.6 * losses[1]

@@ -96,7 +96,7 @@ def training(
     config = TrainConfig(learner=name, options=options, steps=steps, seed=seed, tasks=tasks, shots=TRAIN_SHOTS,
                          outer_lr=outer_lr, pool=pool, floor=False)
     trainer, judging = Trainer(learner, world, config), groups(learner, world, pool, seed, judges)
-    found = list(_points(trainer, judging, points, say))
+    found = list(watched(trainer, judging, points, say))
     losses = task_losses(learner, world, TABLE_SHOTS, table)
     elsewhere = {}
     for kind in shifts:
@@ -107,8 +107,13 @@ def training(
                     rows=rows(losses, CAPABILITIES), shifts=elsewhere)
 
 
-def _points(trainer: Trainer, judging: dict[str, Group], points: int, say: Callable[[str], None]) -> Iterator[Point]:
-    """Train to the end; a point before the first step, and after every ``1 / points`` of the steps."""
+def watched(
+    trainer: Trainer, judging: dict[str, Group], points: int, say: Callable[[str], None] = print
+) -> Iterator[Point]:
+    """Train to the end; a point before the first step, and after every ``1 / points`` of the steps.
+
+    Raises RuntimeError when training diverged.
+    """
     steps = trainer.config.steps or 0
     due = {round(steps * i / points) for i in range(points + 1)}
     while True:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from metadialog_lite.lab.adaptation_panel import AdaptationPanel
     from metadialog_lite.lab.capability_panel import CapabilityPanel
+    from metadialog_lite.lab.challenge_panels import CostPanel, PoolPanel
     from metadialog_lite.lab.chat_panel import ChatPanel
     from metadialog_lite.lab.check import Verdict, check
     from metadialog_lite.lab.comparison_panel import ComparisonPanel
@@ -41,6 +42,8 @@ _HOME = {
     "ComparisonPanel": "comparison_panel",
     "GuessPanel": "guess_panel",
     "SamplerPanel": "sampler_panel",
+    "CostPanel": "challenge_panels",
+    "PoolPanel": "challenge_panels",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -49,10 +52,9 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "DataPanel", "GradientMicroscope",
-           "GuessPanel", "Parameters", "SamplerPanel", "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel",
-           "Verdict", "check", "parameters", "predict", "show"]
-
+__all__ = ["AdaptationPanel", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "CostPanel", "DataPanel",
+           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "SamplerPanel", "StructurePanel",
+           "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:
