@@ -30,9 +30,9 @@ from metadialog_lite.families.base import Learner, tasks_of
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.world import load_world
 
-SUPPORT, QUERY, ROUNDS = 8, 8, 5
+SUPPORT, QUERY, ROUNDS = 8, 8, 3
 #: What is varied, one at a time, from the defaults of :class:`Case`.
-VARIED = {"inner_steps": (1, 2, 4, 8), "tasks": (2, 4, 8, 16, 32), "width": (16, 32, 64, 128)}
+VARIED = {"inner_steps": (1, 2, 4, 8), "tasks": (2, 8, 32), "width": (16, 32, 64)}
 
 
 @dataclass(frozen=True)
