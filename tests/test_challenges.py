@@ -97,8 +97,8 @@ def test_the_command_writes_what_can_be_read(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path: Path) -> None:
-    assert read("no.tasks", Trainings, tmp_path) == (None, "no.tasks.json is not there: nobody has made this experiment "
-                                                           "yet.")
+    nothing = "no.tasks.json is not there: nobody has made this experiment yet."
+    assert read("no.tasks", Trainings, tmp_path) == (None, nothing)
     (tmp_path / "bad.tasks.json").write_text('{"schema": 1, "kind": "tasks"}')
     found, why = read("bad.tasks", Trainings, tmp_path)
     assert found is None
