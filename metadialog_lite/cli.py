@@ -25,6 +25,7 @@ from metadialog_lite.classroom.command import course_app
 from metadialog_lite.compare_command import compare
 from metadialog_lite.run_command import PairsCommand, report, run
 from metadialog_lite.sweep_command import sweep
+from metadialog_lite.corpora.check import corpus_app
 from metadialog_lite.world.command import world_app
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Meta-learning in generative dialogue systems, small enough to read.")
 app.add_typer(world_app, name="world")
 app.add_typer(course_app, name="course")
+app.add_typer(corpus_app, name="corpus")
 app.command()(compare)
 app.command(cls=PairsCommand)(run)
 app.command(cls=PairsCommand)(sweep)

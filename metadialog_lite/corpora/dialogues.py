@@ -9,6 +9,7 @@ the order of the alphabet, and ``-`` while nothing is known. An **act** (系统�
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from metadialog_lite.turns import EMPTY
 
 #: Most faults that are kept with all their details; further ones are only counted.
 FAULTS_KEPT = 1000
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])(?![。！？])")
 
 
 class Value(NamedTuple):
@@ -52,6 +54,7 @@ class Dialogue(NamedTuple):
     official: str = ""  # the corpus's own split: train, valid, test, or "" where it has none
     group: str = ""  # dialogues with the same group are the same conversation seen from its two sides
     about: tuple[str, ...] = ()  # what the dialogue is given beforehand, such as the sentences of the persona
+    touches: tuple[str, ...] = ()  # all tasks that it has anything of, also such without an exchange of their own
 
 
 class Truth(NamedTuple):
@@ -106,12 +109,18 @@ def printable(text: object, most: int = 200) -> str:
 
 def plain(text: str) -> str:
     """A slot name or value as it stands in a state: no signs that separate slots, no blanks around it."""
+    text = unicodedata.normalize("NFKC", text)  # also turns a Chinese ；into ;
     return re.sub(r"\s+", " ", text.replace(";", ",").replace("=", ":")).strip()
 
 
 def spaced(name: str) -> str:
     """``attraction_name`` or ``leaveAt`` as words, so that names share their pieces with sentences."""
     return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").replace("-", " ")).lower()
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of an English or Chinese text; Chinese ones have no blank between them."""
+    return [part for part in _SENTENCE_ENDS.split(text) if part.strip()]
 
 
 def state_text(state: Iterable[Value]) -> str:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from metadialog_lite.corpora import sgd
+from rich.console import Console
+from rich.progress import Progress
+
+from metadialog_lite.corpora import crosswoz, multiwoz, personachat, sgd
+from metadialog_lite.corpora.cache import cache_file, from_cache, to_cache
 from metadialog_lite.corpora.chitchat import ChitchatCorpus, load_chitchat
 from metadialog_lite.corpora.conversations import CorpusError
-from metadialog_lite.corpora.dialogues import ReadingReport
-from metadialog_lite.corpora.files import CorpusFiles
+from metadialog_lite.corpora.dialogues import Dialogue, ReadingReport
+from metadialog_lite.corpora.files import DAMAGED, CorpusFiles
 from metadialog_lite.corpora.subwords import Subwords
 from metadialog_lite.corpora.task_splits import TaskLimits
 from metadialog_lite.corpora.tasks import DialogueCorpus
 
 #: name -> module that reads it from files; each has KIND, recognise(files) and read(files, report)
-READERS: dict[str, ModuleType] = {"sgd": sgd}
+READERS: dict[str, ModuleType] = {"sgd": sgd, "multiwoz": multiwoz, "crosswoz": crosswoz, "personachat": personachat}
 #: all names that a corpus can have (``--corpus NAME`` or ``--corpus NAME:FOLDER``)
 CORPORA = ("chitchat", *READERS)
+_SLOW = 20 * 2**20  # bytes; a bar is shown for more
+
+
+class DamagedCorpusWarning(UserWarning):
+    """Some of a corpus was damaged and has been left out."""
 
 
 @cache
@@ -40,26 +52,63 @@ def load_corpus(
     """
     if name == "chitchat":
         return load_chitchat()
-    kind, path = find_corpus(name)
-    reader, report = READERS[kind], ReadingReport()
-    files = CorpusFiles(path)
-    return DialogueCorpus(reader.KIND, reader.read(files, report), report, limits, subwords)
+    kind, files = find_corpus(name)
+    report = ReadingReport()
+    corpus = DialogueCorpus(READERS[kind].KIND, read_dialogues(kind, files, report), report, limits, subwords)
+    if report.damaged:
+        warnings.warn(f"{kind}: {report.damaged} damaged entries of {files.path} were left out; 'metadialog-lite "
+                      "corpus check' with this path lists them", DamagedCorpusWarning, stacklevel=2)
+    return corpus
 
 
-def find_corpus(name: str) -> tuple[str, Path]:
-    """``NAME:PATH`` or ``PATH`` -> (name of a corpus in files, path).
+def read_dialogues(kind: str, files: CorpusFiles, report: ReadingReport) -> Iterable[Dialogue]:
+    """All sound dialogues of a corpus, from the cache when it is there; ``report`` says what was damaged."""
+    path = cache_file(files, kind)
+    if path is not None and (found := from_cache(path, report)) is not None:
+        return found
+    for name, reason in files.refused:
+        report.fault(name, problem=reason)
+    dialogues = _with_bar(READERS[kind].read(files, report), files)
+    return dialogues if path is None else to_cache(path, dialogues, report)
+
+
+def _with_bar(dialogues: Iterator[Dialogue], files: CorpusFiles) -> Iterator[Dialogue]:
+    with _bar(files):
+        yield from dialogues
+
+
+@contextmanager
+def _bar(files: CorpusFiles) -> Iterator[None]:
+    """A progress bar over the bytes read, for a large corpus and somebody who looks."""
+    console, total = Console(stderr=True), sum(files.sizes.values())
+    if total < _SLOW or not (console.is_terminal or console.is_jupyter):
+        yield
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"reading {files.path.name}", total=total)
+        files.on_bytes = lambda count: progress.advance(task, count)
+        yield
+        files.on_bytes = lambda count: None
+
+
+def find_corpus(name: str) -> tuple[str, CorpusFiles]:
+    """``NAME:PATH`` or ``PATH`` -> (name of the corpus, its files).
 
     Raises:
-        CorpusError: for an unknown name, or a layout that is not recognised.
+        CorpusError: for an unknown name, a path that is not there, or a layout that is not recognised.
     """
     kind, colon, path = name.partition(":")
-    if colon and kind in READERS and path:
-        return kind, Path(path).expanduser()
-    if kind in READERS:
+    if kind in READERS and colon and path:
+        files = CorpusFiles(path)
+        if not _looks_like(kind, files):
+            raise CorpusError(f"{files.path}: does not look like {kind}; docs/CORPORA.md says which files it has")
+        return kind, files
+    if kind in READERS and not Path(name).exists():
         raise CorpusError(f"corpus is {name!r}: give its folder or .zip as well, such as {kind}:data/{kind}; it is "
                           "read from there in its official layout and nothing is downloaded")
     if Path(name).expanduser().exists():
-        return recognise(CorpusFiles(name)), Path(name).expanduser()
+        files = CorpusFiles(name)
+        return recognise(files), files
     raise CorpusError(f"corpus is {name!r}; it must be one of {', '.join(CORPORA)}, all but chitchat with a folder or "
                       ".zip behind it (sgd:FOLDER), or a folder or .zip whose layout says which it is")
 
@@ -70,8 +119,16 @@ def recognise(files: CorpusFiles) -> str:
     Raises:
         CorpusError: when none is recognised.
     """
-    for kind, reader in READERS.items():
-        if reader.recognise(files):
-            return kind
-    raise CorpusError(f"{files.path}: no corpus is recognised here; known layouts are {', '.join(READERS)} "
-                      "(docs/CORPORA.md says which files each one has)")
+    found = next((kind for kind in READERS if _looks_like(kind, files)), None)
+    if found is None:
+        refused = f"; refused: {'; '.join(': '.join(pair) for pair in files.refused[:3])}" if files.refused else ""
+        raise CorpusError(f"{files.path}: no corpus is recognised here; known layouts are {', '.join(READERS)} "
+                          f"(docs/CORPORA.md says which files each one has){refused}")
+    return found
+
+
+def _looks_like(kind: str, files: CorpusFiles) -> bool:
+    try:
+        return bool(READERS[kind].recognise(files))
+    except DAMAGED:
+        return False

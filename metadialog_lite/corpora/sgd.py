@@ -44,6 +44,7 @@ class Frame(Record):
 class TurnRecord(Record):
     """What one side says."""
 
+    turn_id: str = ""  # in MultiWOZ 2.2 alone
     speaker: str = Field(pattern="^(USER|SYSTEM)$")
     utterance: str
     frames: list[Frame]
@@ -71,17 +72,20 @@ def read(files: CorpusFiles, report: ReadingReport) -> Iterator[Dialogue]:
         for name in files.matching(f"{part}/dialogues_*.json"):
             for key, raw in stream(files, name, report):
                 report.entries += 1
-                record = checked(DialogueRecord, raw, name, _id(raw, key), report)
+                record = checked(DialogueRecord, raw, name, name_of(raw, key), report)
                 if record is None:
                     continue
                 if record.dialogue_id in seen:
                     report.fault(name, record.dialogue_id, "dialogue_id", "stands there twice; the first one is used")
                     continue
                 seen.add(record.dialogue_id)
-                yield Dialogue(record.dialogue_id, tuple(_exchanges(record, free)), official)
+                touches = sorted({frame.service for turn in record.turns for frame in turn.frames})
+                exchanges = tuple(_exchanges(record, free))
+                yield Dialogue(record.dialogue_id, exchanges, official, touches=tuple(touches))
 
 
-def _id(raw: object, key: str) -> str:
+def name_of(raw: object, key: str) -> str:
+    """The id of a dialogue that may be damaged, for a message; else its place in the file."""
     found = raw.get("dialogue_id") if isinstance(raw, dict) else None
     return found if isinstance(found, str) and found else f"number {key}"
 

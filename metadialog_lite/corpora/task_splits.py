@@ -10,8 +10,8 @@ from metadialog_lite.corpora.dialogues import Dialogue
 from metadialog_lite.corpora.splits import SPLITS, Limits, enough
 
 _SHARES = (0.6, 0.75)  # shares of the tasks up to which they train, and up to which they validate
-ENOUGH_TASKS = 3  # wanted in every split
-_SHARES_HELD_OUT = (0.0, 0.375)  # the same where the official training tasks are known already
+ENOUGH_TASKS = 5  # wanted in every split
+_VALID = 0.2  # share of the official training tasks that validate, where the official parts name none for it
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def split_tasks(dialogues: Sequence[Dialogue], limits: Limits, kind: Kind) -> tu
     """(task -> split, for all tasks that have enough turns; whether the corpus's official split decided).
 
     Where the corpus has an official split with tasks that its train part has never seen, those are held out: in test
-    what stands in the official test part, else in valid; without an official test part they are divided by a hash.
+    what stands in the official test part, the others in valid. Where that leaves one of the two empty, all of them are
+    test, and some of the training tasks, chosen by a hash of their names, are taken out of training to be valid.
     Elsewhere ``kind.held_out`` decides, or a hash of the task's name over all tasks (60 % train, 15 % valid, 25 % test,
     at least one each).
     """
@@ -71,26 +72,32 @@ def split_tasks(dialogues: Sequence[Dialogue], limits: Limits, kind: Kind) -> tu
             sizes.setdefault(task, []).append(sum(exchange.task == task for exchange in dialogue.exchanges))
             official.setdefault(task, set()).add(dialogue.official)
     able = sorted(task for task, counts in sizes.items() if enough(counts, limits))
-    if kind.held_out:
+    if kind.held_out and kind.held_out.keys() <= set(able):
         return {task: kind.held_out.get(task, "train") for task in able}, False
     if len(able) < len(SPLITS):
         return dict.fromkeys(able, "train"), False
     unseen = [task for task in able if official[task] <= {"valid", "test"}]
-    if len(unseen) < 2 or len(unseen) == len(able):
-        return _by_hash(able, kind.name, _SHARES), False
-    splits = {task: "train" for task in able if task not in unseen}
+    if not unseen or len(able) - len(unseen) < 2:
+        return _by_hash(able, kind.name), False
+    known = [task for task in able if task not in unseen]
     tested = [task for task in unseen if "test" in official[task]]
-    if not tested or tested == unseen:
-        return splits | _by_hash(unseen, kind.name, _SHARES_HELD_OUT), True
-    return splits | {task: "test" if task in tested else "valid" for task in unseen}, True
+    if tested and tested != unseen:
+        splits = {task: "test" if task in tested else "valid" for task in unseen}
+        return dict.fromkeys(known, "train") | splits, True
+    chosen = _hashed(known, kind.name)[: max(1, round(_VALID * len(known)))]
+    return {task: "test" if task in unseen else "valid" if task in chosen else "train" for task in able}, True
 
 
-def _by_hash(tasks: Sequence[str], salt: str, shares: tuple[float, float]) -> dict[str, str]:
-    """Tasks in the order of a hash of their names, cut at the two shares; no part is empty that could have one."""
-    order = sorted(tasks, key=lambda task: hashlib.sha256(f"metadialog-lite/{salt}/1/{task}".encode()).digest())
-    count = len(order)
-    train = 0 if shares[0] == 0 else max(1, min(round(shares[0] * count), count - 2))
-    valid = train + max(1, round((shares[1] - shares[0]) * count))
+def _hashed(tasks: Sequence[str], salt: str) -> list[str]:
+    """Tasks in the order of a hash of their names."""
+    return sorted(tasks, key=lambda task: hashlib.sha256(f"metadialog-lite/{salt}/1/{task}".encode()).digest())
+
+
+def _by_hash(tasks: Sequence[str], salt: str) -> dict[str, str]:
+    """Tasks in the order of a hash, cut at the two shares; at least three of them are needed, and no part is empty."""
+    order, count = _hashed(tasks, salt), len(tasks)
+    train = max(1, min(round(_SHARES[0] * count), count - 2))
+    valid = train + max(1, round((_SHARES[1] - _SHARES[0]) * count))
     return {task: "train" if i < train else "valid" if i < valid else "test" for i, task in enumerate(order)}
 
 
@@ -105,7 +112,8 @@ def split_dialogues(
     sides: dict[str, set[str]] = {}
     for dialogue in dialogues:
         seen = sides.setdefault(dialogue.group or dialogue.id, set())
-        seen.update(tasks[exchange.task] for exchange in dialogue.exchanges if exchange.task in tasks)
+        touched = {*dialogue.touches, *(exchange.task for exchange in dialogue.exchanges)}
+        seen.update(tasks[task] for task in touched if task in tasks)
     splits: dict[str, str | None] = {}
     for dialogue in dialogues:
         seen = sides[dialogue.group or dialogue.id]

@@ -11,16 +11,18 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import NamedTuple
 
-from metadialog_lite.corpora.conversations import SENTENCE_END, CorpusError
+from metadialog_lite.corpora.conversations import CorpusError
 from metadialog_lite.corpora.dialogues import (
     Dialogue,
     Exchange,
     ReadingReport,
+    State,
     Truth,
     act_text,
     parse_act,
     parse_state,
     plain,
+    sentences,
     state_text,
 )
 from metadialog_lite.corpora.sharing import SharedTask
@@ -143,7 +145,7 @@ class DialogueCorpus:
     def prompt(self, text: str) -> Turn:
         """A text of one's own as a first turn that waits for its response; of a long one the end, as in the corpus."""
         empty = self.pieces(state_text(())) if "state" in self.capabilities else ()
-        return Turn(empty, self._tail([self.pieces(part) for part in SENTENCE_END.split(text)]), (), (), ())
+        return Turn(empty, self._tail(self.subwords.pieces_of(sentences(text))), (), (), ())
 
     def _of(self, split: str) -> tuple[_Member, ...]:
         if split not in SPLITS:
@@ -156,14 +158,16 @@ class DialogueCorpus:
         self.subwords = subwords or self._learn(d for d in dialogues if self.split_of_dialogue[d.id] == "train")
         self.tokens = self.subwords.tokens
         self.report.turns.clear()
-        found: dict[str, list[tuple[str, tuple[Turn, ...]]]] = {}
+        self._states: dict[State, State] = {}
+        found: dict[str, dict[str, list[Turn]]] = {}  # task -> conversation -> turns
         for dialogue in dialogues:
             for task, turns in self._encode(dialogue).items():
-                found.setdefault(task, []).append((dialogue.id, tuple(turns)))
+                found.setdefault(task, {}).setdefault(dialogue.group or dialogue.id, []).extend(turns)
         members: dict[str, list[_Member]] = {split: [] for split in SPLITS}
         for task, parts in sorted(found.items()):
-            if enough([len(turns) for _, turns in parts], self.limits):
-                members[self.split_of_task[task]].append(_Member(task, tuple(parts)))
+            if enough([len(turns) for turns in parts.values()], self.limits):
+                units = tuple((unit, tuple(turns)) for unit, turns in parts.items())
+                members[self.split_of_task[task]].append(_Member(task, units))
         self._members = {split: tuple(found) for split, found in members.items()}
         for split in SPLITS:
             self.report.speakers[split] = len(members[split])
@@ -206,16 +210,16 @@ class DialogueCorpus:
                 count["left out: state or act too long"] += 1
                 return None
         response: tuple[str, ...] = ()
-        sentences = self.subwords.pieces_of(SENTENCE_END.split(exchange.response))
-        for number, sentence in enumerate(sentences):
+        for number, sentence in enumerate(self.subwords.pieces_of(sentences(exchange.response))):
             if len(response) + len(sentence) > limits.response:
                 count["response cut after a sentence" if number else "left out: first sentence too long"] += 1
                 break
             response += sentence
         if not response:
             return None
-        user = self._tail(self.subwords.pieces_of(SENTENCE_END.split(exchange.user)))
-        truth = Truth(dialogue.id, exchange.state, exchange.values, exchange.response, dialogue.about)
+        user = self._tail(self.subwords.pieces_of(sentences(exchange.user)))
+        known = self._states.setdefault(exchange.state, exchange.state)  # equal states are one object: saves memory
+        truth = Truth(dialogue.id, known, exchange.values, exchange.response, dialogue.about)
         count["turns of tasks"] += 1
         return Turn(previous, user, state, act, response, truth)
 
