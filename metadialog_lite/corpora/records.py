@@ -19,6 +19,8 @@ from metadialog_lite.corpora.files import DAMAGED, CorpusFiles
 
 LONGEST_TEXT = 20_000  # signs of one utterance; what is longer is no utterance
 MOST_TURNS = 1_000  # of one dialogue
+DEEPEST = 4_000  # brackets in brackets; ijson needs memory that grows with the square of the depth
+_SLICE = 2_048  # bytes; brackets are counted slice by slice
 
 
 class Record(BaseModel):
@@ -53,12 +55,33 @@ def stream(files: CorpusFiles, name: str, report: ReadingReport) -> Iterator[tup
                 return
             if start.startswith(codecs.BOM_UTF8):
                 file.read(len(codecs.BOM_UTF8))
+            shallow = _Shallow(file)
             if start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
-                yield from ((str(i), item) for i, item in enumerate(ijson.items(file, "item", use_float=True)))
+                yield from ((str(i), item) for i, item in enumerate(ijson.items(shallow, "item", use_float=True)))
             else:
-                yield from ijson.kvitems(file, "", use_float=True)
+                yield from ijson.kvitems(shallow, "", use_float=True)
     except (ijson.JSONError, UnicodeError, ValueError, RecursionError, MemoryError, *DAMAGED) as error:
         report.fault(name, problem=f"cannot be read to its end, what stood before is kept ({_short(error)})")
+
+
+class _Shallow:
+    """Passes a file on, and ends with an error where it is nested too deeply.
+
+    Counts brackets without looking which of them stand in texts; those are few and mostly come in pairs.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._depth = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        for start in range(0, len(data), _SLICE):
+            part = data[start : start + _SLICE]
+            opened = part.count(b"[") + part.count(b"{") - part.count(b"]") - part.count(b"}")
+            self._depth = max(0, self._depth + opened)
+            if self._depth > DEEPEST:
+                raise ValueError(f"is nested more than {DEEPEST} deep")
+        return data
 
 
 def _not_json(start: bytes) -> str | None:
