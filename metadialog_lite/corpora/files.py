@@ -23,6 +23,7 @@ from metadialog_lite.corpora.dialogues import printable
 MOST_FILES = 5000  # in a corpus; SGD, the one with most files, has about 200
 DEEPEST = 4  # folders below the one that was named
 MOST_BYTES = 2 * 2**30  # of one file, unpacked
+MOST_PACKED = 2**28  # of an archive inside an archive, which is held in memory
 MOST_TIMES = 300  # how many times larger a packed file may become; JSON packs to about a tenth
 DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)  # while reading
 
@@ -131,13 +132,13 @@ class CorpusFiles:
             for name in sorted(names):
                 path = here / name
                 relative = path.relative_to(root).as_posix()
-                if path.is_symlink() and not path.resolve().is_relative_to(root):
-                    self.refused.append((printable(relative), "is a link to a file outside of the folder"))
-                    continue
                 try:
+                    if path.is_symlink() and not path.resolve().is_relative_to(root):
+                        self.refused.append((printable(relative), "is a link to a file outside of the folder"))
+                        continue
                     info = path.stat()
-                except OSError as error:
-                    self.refused.append((printable(relative), f"cannot be read ({error.strerror})"))
+                except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+                    self.refused.append((printable(relative), f"cannot be read ({printable(error, 80)})"))
                     continue
                 if not stat.S_ISREG(info.st_mode):
                     self.refused.append((printable(relative), "is no ordinary file"))
@@ -158,7 +159,10 @@ class CorpusFiles:
                 if reason:
                     self.refused.append((printable(info.filename), reason))
                 elif info.filename.endswith(".json.zip"):
-                    self._add_packed(info.filename, io.BytesIO(archive.read(info)))
+                    if info.file_size > MOST_PACKED:
+                        self.refused.append((printable(info.filename), f"has more than {MOST_PACKED} bytes packed"))
+                    else:
+                        self._add_packed(info.filename, io.BytesIO(archive.read(info)))
                 elif len(pure.parts) <= DEEPEST + 1:
                     self._add(info.filename, info.file_size)
 
