@@ -23,9 +23,9 @@ from rich.table import Table
 
 from metadialog_lite.classroom.command import course_app
 from metadialog_lite.compare_command import compare
+from metadialog_lite.corpora.check import corpus_app
 from metadialog_lite.run_command import PairsCommand, report, run
 from metadialog_lite.sweep_command import sweep
-from metadialog_lite.corpora.check import corpus_app
 from metadialog_lite.world.command import world_app
 
 if TYPE_CHECKING:
