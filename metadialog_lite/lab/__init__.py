@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.figures import show
     from metadialog_lite.lab.guess_panel import GuessPanel
     from metadialog_lite.lab.microscope import GradientMicroscope
+    from metadialog_lite.lab.museum_panel import BugMuseum
     from metadialog_lite.lab.parameters import Parameters, parameters
     from metadialog_lite.lab.predict import predict
+    from metadialog_lite.lab.questions_panel import QuestionsPanel
     from metadialog_lite.lab.sampler_panel import SamplerPanel
     from metadialog_lite.lab.structure_panel import StructurePanel
     from metadialog_lite.lab.swap_panel import SwapPanel
@@ -44,6 +46,8 @@ _HOME = {
     "SamplerPanel": "sampler_panel",
     "CostPanel": "challenge_panels",
     "PoolPanel": "challenge_panels",
+    "BugMuseum": "museum_panel",
+    "QuestionsPanel": "questions_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -52,9 +56,10 @@ _HOME = {
     "Parameters": "parameters",
 }
 
-__all__ = ["AdaptationPanel", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "CostPanel", "DataPanel",
-           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "SamplerPanel", "StructurePanel",
-           "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict", "show"]
+__all__ = ["AdaptationPanel", "BugMuseum", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "CostPanel", "DataPanel",
+           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "QuestionsPanel", "SamplerPanel",
+           "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict",
+           "show"]
 
 
 def __getattr__(name: str) -> Any:
