@@ -50,6 +50,8 @@ class AdaptationPanel(ui.Panel):
         self.lexicon_button = ui.toggle("Reveal the lexicon", "What this speaker's words mean", "eye")
         self.steps_slider = ui.whole("Inner steps", 0, 0, most_steps, "How far to adapt", "420px")
         self.shots_slider = ui.whole("Shots", shots, 0, 32, "Support turns", "300px")
+        self.reset_button = ui.reset_button((self.steps_slider, self.shots_slider, self.lexicon_button),
+                                            self._begin_again)
         self.says, self.example_line = ui.text_line("Press Adapt.", "md-live"), ui.text_line()
         self.chips, self.lexicon = ui.text_line(), ui.text_line()
         self.adapt_button.on_click(lambda _: self.adapt())
@@ -60,7 +62,8 @@ class AdaptationPanel(ui.Panel):
         self.shots_slider.observe(lambda _: self.result and self.adapt(fresh=False), "value")
         self.children = (
             self.guard, self.title,
-            ui.row(self.adapt_button, self.speaker_button, self.turn_button, self.lexicon_button, self.shots_slider),
+            ui.row(self.adapt_button, self.speaker_button, self.turn_button, self.lexicon_button, self.shots_slider,
+                   self.reset_button),
             self.error, ui.row(self.steps_slider), self.plot, self.says, self.example_line, self.chips, self.lexicon,
         )
 
@@ -87,6 +90,12 @@ class AdaptationPanel(ui.Panel):
         self.example = (self.example + 1) % len(self.result.query)
         self._look()
         self._say()
+
+    def _begin_again(self) -> None:
+        """The first speaker and turn, adapted anew if anybody has been adapted to."""
+        self.index = self.example = 0
+        if self.result is not None:
+            self.adapt()
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""

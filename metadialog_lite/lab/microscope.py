@@ -36,11 +36,13 @@ class GradientMicroscope(ui.Panel):
         self.button = ui.button("Measure", "Takes a few seconds", "search", "success")
         self.directions_slider = ui.whole("Random directions", 20, 1, 100, "Along which slopes are measured")
         self.shots_slider = ui.whole("Shots", shots, 1, 32, "Support turns of a task")
+        self.reset_button = ui.reset_button((self.directions_slider, self.shots_slider), self._begin_again)
         self.says, self.table = ui.text_line("Press Measure.", "md-live"), ui.text_line()
         self.plot.layout.display = "none"
         self.button.on_click(lambda _: self.begin())
         self.children = (
-            self.guard, self.title, ui.row(self.button, self.directions_slider, self.shots_slider),
+            self.guard, self.title, ui.row(self.button, self.directions_slider, self.shots_slider,
+                                           self.reset_button),
             ui.text_line(_NOTE, "md-quiet"), self.error, self.says, self.plot, self.table,
         )
 
@@ -49,6 +51,12 @@ class GradientMicroscope(ui.Panel):
         self.clear_error()
         self.says.value = "Measuring …"
         self._work.run(lambda: self._show(self.measure(self.directions_slider.value, self.shots_slider.value)))
+
+    def _begin_again(self) -> None:
+        """Nothing measured."""
+        self.clear_error()
+        self.result, self.table.value, self.plot.layout.display = None, "", "none"
+        self.says.value = "Press Measure."
 
     def measure(self, directions: int = 20, shots: int | None = None) -> dict[str, Any]:
         """The numbers alone, see ``outer_gradients.compare``; nothing is displayed."""

@@ -49,6 +49,8 @@ class StructurePanel(ui.Panel):
         self.world_choice = ui.choice("World", tuple(self.worlds), next(iter(self.worlds)), "Where tasks come from",
                                       "320px")
         self.turns_slider = ui.whole("Support turns", 0, 0, shots, "How many turns phi has read", "420px")
+        self.reset_button = ui.reset_button((self.turns_slider, self.hard_button, self.world_choice),
+                                            self._begin_again)
         self.says = ui.text_line("Press “Read the support”.", "md-live")
         self.closed_line, self.turn_line = ui.text_line(), ui.text_line()
         self.read_button.on_click(lambda _: self.read())
@@ -57,7 +59,8 @@ class StructurePanel(ui.Panel):
         self.world_choice.observe(lambda _: self.read(fresh=False), "value")
         self.turns_slider.observe(lambda _: self._moved(), "value")
         self.children = (
-            self.guard, self.title, ui.row(self.read_button, self.task_button, self.hard_button, self.world_choice),
+            self.guard, self.title, ui.row(self.read_button, self.task_button, self.hard_button, self.world_choice,
+                                           self.reset_button),
             self.error, ui.row(self.turns_slider), self.says, self.closed_line, self.turn_line, self.plot,
         )
 
@@ -74,6 +77,12 @@ class StructurePanel(ui.Panel):
         """The next held-out task of this world."""
         self.index += 1
         self.read(fresh=False)
+
+    def _begin_again(self) -> None:
+        """The first task, read anew if anything has been read."""
+        self.index = 0
+        if self.result is not None:
+            self.read()
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""

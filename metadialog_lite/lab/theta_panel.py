@@ -46,6 +46,8 @@ class ThetaPanel(ui.Panel):
         self.lexicon_button = ui.toggle("Reveal the lexicon", "Frame what each word really means", "eye")
         self.whose_choice = ui.choice("Meanings of", (_OURS, _OPTIMUM), _OURS, "Whose beliefs are drawn", "200px")
         self.turns_slider = ui.whole("Support turns", 0, 0, shots, "How many turns phi has read", "420px")
+        self.reset_button = ui.reset_button((self.turns_slider, self.lexicon_button, self.whose_choice),
+                                            self._begin_again)
         self.says = ui.text_line("Press “Read the support”.", "md-live")
         self.turn_line, self.lexicon = ui.text_line(), ui.text_line()
         self.read_button.on_click(lambda _: self.read())
@@ -55,7 +57,8 @@ class ThetaPanel(ui.Panel):
         self.turns_slider.observe(lambda _: self._moved(), "value")
         self.children = (
             self.guard, self.title,
-            ui.row(self.read_button, self.speaker_button, self.lexicon_button, self.whose_choice),
+            ui.row(self.read_button, self.speaker_button, self.lexicon_button, self.whose_choice,
+                   self.reset_button),
             self.error, ui.row(self.turns_slider), self.says, self.turn_line, self.plot, self.lexicon,
         )
 
@@ -72,6 +75,12 @@ class ThetaPanel(ui.Panel):
         """The next held-out speaker."""
         self.index += 1
         self.read(fresh=False)
+
+    def _begin_again(self) -> None:
+        """The first speaker, read anew if anybody has been read."""
+        self.index = 0
+        if self.result is not None:
+            self.read()
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""

@@ -102,6 +102,20 @@ def button(text: str, tip: str, icon: str = "", style: str = "") -> w.Button:
     return w.Button(description=text, tooltip=tip, icon=icon, button_style=style, layout=w.Layout(width="auto"))
 
 
+def reset_button(controls: Sequence[Any], begin_again: Callable[[], None]) -> w.Button:
+    """“Reset”: bring controls back to the values that they have now, then call ``begin_again``."""
+    first = [(control, control.value) for control in controls]
+    made = button("Reset", "Back to how the panel began", "undo")
+
+    def back(_: Any) -> None:
+        for control, value in first:
+            control.value = value
+        begin_again()
+
+    made.on_click(back)
+    return made
+
+
 def toggle(text: str, tip: str, icon: str = "") -> w.ToggleButton:
     """A button that stays pressed."""
     return w.ToggleButton(description=text, tooltip=tip, icon=icon, layout=w.Layout(width="auto"))
