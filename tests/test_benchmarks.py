@@ -11,7 +11,7 @@ pytest.importorskip("torchopt")
 pytest.importorskip("iteryne")
 pytest.importorskip("metalearn")
 
-from benchmarks import families_step, memory, meta_step, world_speed
+from benchmarks import families_step, memory, meta_step, sweeps, world_speed
 from benchmarks.peers import FUNC, HIGHER, ITERYNE, NAIVE, OURS, PARALLEL, TORCHOPT
 from metadialog_lite.recipes import RECIPES
 
@@ -104,3 +104,16 @@ def test_every_learner_of_the_comparison_has_an_outer_step_and_an_adaptation(cap
     assert set(found) == set(RECIPES)
     assert found["maml"]["outer_ratio"] == found["maml"]["adapt_ratio"] == 1
     assert all(row["outer_ms"] > 0 and row["adapt_ms"] > 0 and row["numbers"] > 1000 for row in found.values())
+
+
+@pytest.mark.parametrize("part", ["report", "scheduler"])
+def test_what_sweeps_cost(capsys, monkeypatch, part):
+    monkeypatch.setattr("sys.argv", ["sweeps", "--json", "--part", part, "--runs", "50"])
+    sweeps.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["part"], found["runs"]) == (part, 50)
+    if part == "report":
+        assert found["settings"] == 50
+        assert found["notebook_kb"] > 1
+    else:
+        assert found["engine_1_s"] > 0 < found["store_s"]

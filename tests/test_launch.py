@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from metadialog_lite.lab import launch, launch_copy
 from metadialog_lite.lab.launch_copy import CopyError, find_notebook, refresh, start_over
+from metadialog_lite.paths import notebooks_dir
 
 NAME = "05_meta_optimization.ipynb"
 
@@ -48,6 +49,16 @@ def test_first_time_everything_is_copied_and_second_time_nothing(shipped, work):
     placed = sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file())
     assert placed == [".shipped.json", "00_start_here.ipynb", NAME, "exercises/05_one.ipynb"]
     assert refresh(shipped, work) == []
+
+
+def test_the_notebooks_for_researchers_come_along_in_a_folder_of_their_own(work):
+    refresh(notebooks_dir(), work)
+    assert {path.name for path in (work / "runs").iterdir()} == {"experiment.ipynb", "report.ipynb"}
+    for name in ("experiment", "runs/report"):
+        assert find_notebook(notebooks_dir(), name).startswith("runs/")
+    text = (work / "runs" / "experiment.ipynb").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+\.ipynb)\)", text):  # its links still lead somewhere
+        assert (work / "runs" / target).exists(), target
 
 
 def test_an_untouched_notebook_is_updated(shipped, work):

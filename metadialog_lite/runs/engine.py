@@ -23,6 +23,8 @@ AHEAD = 1
 COUNT_EVERY = 5.0
 #: How long we wait for a scheduler that does not answer.
 CONNECT_SECONDS = 15.0
+#: dask answers questions about itself over HTTP: to this machine alone, on a port that is free.
+HERE = "127.0.0.1:0"
 #: Ctrl-C in a terminal reaches every process; a worker leaves it to the sweep, which ends it.
 DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 #: A run whose worker has died is tried again so often; then it counts as the cause.
@@ -36,8 +38,8 @@ class EngineError(RuntimeError):
 class Engine:
     """Hands calls to workers and gives back what they returned, in the order in which they finish."""
 
-    def __init__(self, client: Client, workers: int):
-        self.client, self.workers = client, workers
+    def __init__(self, client: Client, workers: int, renew: Callable[[], Any] = lambda: None):
+        self.client, self.workers, self.renew = client, workers, renew
         self._counted = -math.inf
 
     def results(
@@ -78,6 +80,7 @@ class Engine:
             known = self.client.scheduler_info(n_workers=-1)["workers"].values()
             self.workers = sum(int(each["nthreads"]) for each in known) or self.workers
             self._counted = time.monotonic()
+            self.renew()
         return self.workers * (1 + AHEAD)
 
     def _submit(self, function: Callable[..., Any], key: str, arguments: tuple[Any, ...]) -> Future:
@@ -118,13 +121,17 @@ def local_engine(workers: int, megabytes: float | None = None) -> Iterator[Engin
     _quiet()
     settings = {"distributed.scheduler.allowed-failures": TRIES - 1, "distributed.comm.timeouts.connect": "30s",
                 "distributed.admin.tick.limit": "60s", "distributed.worker.daemon": False,
-                "distributed.worker.preload": [DEAF]}
+                "distributed.worker.preload": [DEAF],
+                # dask gives up a worker that is not back after 15 seconds; a busy machine takes longer to start one.
+                "distributed.deploy.lost-worker-timeout": "10 minutes"}
     with ExitStack() as stack:
         stack.enter_context(_configured(settings))
         cluster = stack.enter_context(LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1",
+            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+            dashboard_address=None, scheduler_kwargs={"dashboard_address": HERE}, worker_dashboard_address=HERE,
             memory_limit=0 if megabytes is None else int(megabytes * 1e6), silence_logs=logging.CRITICAL))
-        yield Engine(stack.enter_context(Client(cluster, set_as_default=False)), workers)
+        client = stack.enter_context(Client(cluster, set_as_default=False))
+        yield Engine(client, workers, renew=lambda: cluster.scale(workers))
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def finished(folder: Path) -> dict[str, float]:
     return found
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 90) -> Any:
+def wait_until(true: Callable[[], Any], seconds: float = 240) -> Any:
     """Wait for something to become true; AssertionError if it never does."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fakes import command, environment, finished, kill, started, sweep, tiny, wait_until
+from fakes import environment, finished, kill, started, sweep, tiny, wait_until
 
 pytestmark = pytest.mark.slow
 KILLS = 10
@@ -66,7 +67,7 @@ def test_kill_9_of_a_worker_loses_its_current_run_alone(tmp_path: Path) -> None:
         first = finished(tmp_path)
         worker = wait_until(lambda: worker_of(process.pid))
         worker.kill()
-        assert process.wait(120) == 0, (tmp_path / "sweep.log").read_text("utf-8")
+        assert process.wait(300) == 0, (tmp_path / "sweep.log").read_text("utf-8")
     finally:
         if process.poll() is None:
             kill(process)
@@ -85,14 +86,12 @@ def test_a_scheduler_that_goes_away_and_one_that_comes_back(tmp_path: Path) -> N
     wait_until(address.exists)
     worker = subprocess.Popen([dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard",
                                "--death-timeout", "20"], **quiet)
-    import json
-
     url = json.loads(address.read_text())["address"]
     process = started(tmp_path, "--grid", "seed=0..19", "-p", "seconds", "0.5", "--scheduler", url)
     try:
         wait_until(lambda: finished(tmp_path))
         kill(scheduler)
-        assert process.wait(90) == 1
+        assert process.wait(240) == 1
         log = (tmp_path / "sweep.log").read_text("utf-8")
         assert "the scheduler has gone away" in log
         assert "Traceback" not in log
@@ -109,4 +108,3 @@ def test_a_scheduler_that_goes_away_and_one_that_comes_back(tmp_path: Path) -> N
     done = sweep(tmp_path, "--grid", "seed=0..4", "-p", "seconds", "0.5")  # here, without a scheduler of one's own
     assert done.returncode == 0, done.stderr
     assert before.items() <= finished(tmp_path).items()
-    assert command()[0] == sys.executable

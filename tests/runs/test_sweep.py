@@ -122,8 +122,8 @@ def test_one_folder_one_sweep_at_a_time_and_ctrl_c_stops_cleanly(tmp_path: Path)
         family = psutil.Process(first.pid).children(recursive=True)
         assert any("zygote" in " ".join(each.cmdline()) for each in family)
         os.killpg(first.pid, signal.SIGINT)  # as the terminal does
-        assert first.wait(60) == 1
-        _, alive = psutil.wait_procs(family, timeout=30)
+        assert first.wait(180) == 1
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive
     finally:
         if first.poll() is None:
