@@ -76,8 +76,7 @@ def run(
         chosen = {**from_file(file, found), **found.read(pairs(parameter))}
         found.check(chosen)
         target = out or Path("runs") / f"{found.path.stem}.{run_id(found, chosen)}.ipynb"
-        if target.resolve() == found.path.resolve():
-            raise ValueError(f"{target}: is the notebook itself; give another file with --out")
+        may_replace(target)
         target.parent.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         raise bad_input(str(error)) from error
@@ -118,6 +117,20 @@ def made(notebook: Runnable, chosen: Mapping[str, Any], target: Path) -> None:
         raise typer.Exit(1)
 
 
+def may_replace(target: Path) -> None:
+    """Raise ValueError where a file is that no run has made: it is somebody's work."""
+    import nbformat
+
+    if not target.exists():
+        return
+    try:
+        executed = "papermill" in nbformat.read(target, as_version=4).metadata
+    except (OSError, ValueError):
+        executed = False
+    if not executed:
+        raise ValueError(f"{target}: exists, and no run has made it; give another file with --out")
+
+
 def _verbatim(path: Path) -> str:
     """Papermill fills in braces in a path; here a brace is a brace."""
     return str(path).replace("{", "{{").replace("}", "}}")
@@ -134,10 +147,10 @@ def report(
     try:
         if not read_runs(folder):
             raise ValueError(f"{folder}: there are no runs in it; a run has a folder with a status.json")
-        found = load_notebook(REPORT)
+        found, target = load_notebook(REPORT), out or folder / "report.ipynb"
+        may_replace(target)
     except (ValueError, OSError) as error:
         raise bad_input(str(error)) from error
-    target = out or folder / "report.ipynb"
     made(found, {"folder": str(folder.resolve())}, target)
     print(target)
 

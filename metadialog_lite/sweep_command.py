@@ -93,12 +93,18 @@ def _make(
     plan: Sweep, names: list[str], scheduler: str | None, workers: int, retry_failed: bool, metric: str,
     with_report: bool,
 ) -> bool:
-    """Make what is missing, then CSV and report. Whether something failed or was stopped."""
+    """Make what is missing, then CSV and report. Whether something failed or was stopped (a second Ctrl-C: at once)."""
     from metadialog_lite.runs.engine import EngineError
     from metadialog_lite.runs.store import StoreError
 
     stop = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, interrupted)
     wrong = ""
     try:
         with plan.store.locked():
@@ -112,7 +118,7 @@ def _make(
             except (EngineError, StoreError) as error:
                 wrong = str(error)
             plan.write_csv()
-    except StoreError as error:
+    except OSError as error:
         wrong = wrong or str(error)
         progress = None
     finally:

@@ -91,7 +91,7 @@ class Engine:
         """Those that are finished, after waiting a little; an empty list is an answer."""
         try:
             with self.client.as_current():
-                done = distributed.wait(futures, timeout=0.3, return_when="FIRST_COMPLETED").done
+                done = distributed.wait(futures, timeout=0.5, return_when="FIRST_COMPLETED").done
         except (TimeoutError, distributed.TimeoutError):
             done = set()
         except distributed.client.FuturesCancelledError:

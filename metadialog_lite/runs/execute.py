@@ -78,8 +78,7 @@ def execute(
         except OSError as problem:  # no space for the scratch files, no port for the kernel
             error = f"the run could not be made: {problem}"
         error = watch.reason or error
-        made = scratch / "out.ipynb"
-        node = _read(made) if made.exists() else nbformat.reads(source, as_version=4)
+        node = _read(scratch / "out.ipynb", source)
         text = _text(result_path)
         if error is None:
             error = _fault_of(text)
@@ -136,8 +135,12 @@ def _fault_of(text: str | None) -> str | None:
     return None
 
 
-def _read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
+def _read(path: Path, source: str) -> NotebookNode:
+    """The executed notebook, or the one that was to be run where a full disk has left nothing that can be read."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError):  # nbformat's own errors are ValueErrors
+        return nbformat.reads(source, as_version=4)
 
 
 def _text(path: Path) -> str | None:

@@ -30,8 +30,8 @@ from papermill.log import logger
 
 #: The engine's name for papermill.
 ENGINE = "metadialog"
-#: Seconds between two looks at a running kernel.
-LOOK_EVERY = 0.25
+#: Seconds between two looks at a running kernel; its children are looked for at every fourth (that reads all of /proc).
+LOOK_EVERY, FAMILY = 0.5, 4
 #: One thread for every library that would otherwise make as many as there are cores.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 #: How long a warm process may import.
@@ -61,21 +61,22 @@ class Watch:
             thread.join()
 
     def _look(self, manager: AsyncKernelManager, ended: threading.Event) -> None:
-        started = time.monotonic()
+        started, looks = time.monotonic(), 0
         while not ended.wait(LOOK_EVERY):
+            looks += 1
             provisioner: Any = manager.provisioner
             process = getattr(provisioner, "process", None)
             if process is None:
                 continue
             with contextlib.suppress(psutil.Error):
-                self._measure(psutil.Process(process.pid))
+                self._measure(psutil.Process(process.pid), looks % FAMILY == 0)
             self.reason = self.reason or self._why_not(time.monotonic() - started)
             if self.reason is not None:
                 with contextlib.suppress(OSError):
                     os.killpg(provisioner.pgid, signal.SIGKILL) if provisioner.pgid else process.kill()
 
-    def _measure(self, process: psutil.Process) -> None:
-        family = [process, *process.children(recursive=True)]
+    def _measure(self, process: psutil.Process, children: bool) -> None:
+        family = [process, *(process.children(recursive=True) if children else ())]
         memory = sum(each.memory_info().rss for each in family) / 1e6
         times = process.cpu_times()
         self.peak_mb = max(memory, self.peak_mb or 0.0)

@@ -27,7 +27,7 @@ KERNEL = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ip
           "IPython.core.interactiveshell", "IPython.core.magics", "IPython.core.completer", "IPython.core.display",
           "matplotlib_inline.config", "jedi", "unittest.mock")
 #: What the course's notebooks import late, inside functions.
-LATE = {"torch": ("torch._dynamo",), "plotly": ("plotly.graph_objects", "plotly.io.json"),
+LATE = {"plotly": ("plotly.graph_objects", "plotly.io.json"),
         "metadialog_lite.lab": ("plotly.graph_objects", "plotly.io.json", "metadialog_lite.lab.figures")}
 _PR_SET_PDEATHSIG = 1
 
@@ -90,6 +90,9 @@ def warm(modules: list[str]) -> None:
                 getattr(found, name, None)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    if "plotly.graph_objects" in sys.modules:  # plotly imports a hundred more modules with its first figure
+        with contextlib.suppress(Exception):
+            sys.modules["plotly.graph_objects"].Figure(layout={"template": "plotly_white"})
 
 
 def become_kernel(request: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ def test_experiment_with_our_own_command(tmp_path):
     (["run", "experiment", "-f", "p.yml"], ["p.yml: learnr: there is no such parameter", "p.yml: seed: got 1.5"]),
     (["run", "experiment", "-p", "seed"], ["expected a name and a value"]),
     (["run", "experiment", "-p", "seed", "1", "-p", "seed", "2"], ["given twice"]),
+    (["run", "experiment", "--out", "p.yml"], ["p.yml: exists, and no run has made it"]),
 ])
 def test_bad_input_is_named_before_anything_runs(tmp_path, words, said):
     (tmp_path / "p.yml").write_text("learnr: maml\nseed: 1.5\n", encoding="utf-8")

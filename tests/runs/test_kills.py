@@ -39,7 +39,7 @@ def test_kill_9_of_the_sweep_at_ten_random_moments(tmp_path: Path) -> None:
         process = started(tmp_path, *words)
         # From the first moments, while the cluster is being made, to well into the runs.
         wait_until(lambda n=number: (tmp_path / "sweep.log").read_text("utf-8").count(" to make") > n)
-        time.sleep(dice.uniform(0.0, 6.0))
+        time.sleep(dice.uniform(0.0, 5.0))
         family = psutil.Process(process.pid).children(recursive=True)
         kill(process)
         _, alive = psutil.wait_procs(family, timeout=60)
