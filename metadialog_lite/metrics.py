@@ -58,7 +58,7 @@ def value_score(said: str, true: TrueValue, fuzzy: bool) -> float:
 
 
 def joint_goal(said: Mapping[str, str], truth: Sequence[TrueValue], fuzzy: bool = False) -> float:
-    """The product over all slots of how right each is; a slot that is missing or invented makes it 0.
+    """EQ-JGA-1: the product over all slots of how right each is; a slot that is missing or invented makes it 0.
 
     Exact (the default) it is 1 or 0: MultiWOZ's and CrossWOZ's joint goal accuracy. With ``fuzzy`` it is SGD's.
     """
@@ -114,7 +114,7 @@ def mentions(text: str, value: str) -> bool:
 
 
 def slot_error(response: str, values: Iterable[str], known: Iterable[str] = ()) -> tuple[int, int]:
-    """(p + q, N), slot error rate = (p + q) / N summed over all turns (Wen et al. 2015, arXiv 1508.01745).
+    """EQ-ERR-1: (p + q, N); slot error rate = Σ(p + q) / ΣN over all turns (Wen et al. 2015, arXiv 1508.01745).
 
     p is the number of ``values`` that the response lacks, N how many there are, q the number of ``known`` values (of
     the state) that the response says though it should not. The paper counts slot tokens of delexicalised sentences;

@@ -187,7 +187,7 @@ def tuned_once(plan: RealPlan, start: Any, source: TaskSource) -> tuple[Judged, 
 
 def command(settings: dict[str, Any], corpus: str, device: str) -> str:
     """A training as one would type it, files without their folder."""
-    words = ["metadialog-lite", "train", "--learner", settings["learner"], "--corpus", Path(corpus).name]
+    words = ["metadialog-lite", "train", "--learner", settings["learner"], "--corpus", shown(corpus)]
     if settings["start"]:
         words += ["--start", settings["start"].name]
     words += ["--seconds", f"{settings['seconds']:g}", "--seed", str(settings["seed"]),
@@ -197,6 +197,12 @@ def command(settings: dict[str, Any], corpus: str, device: str) -> str:
         pairs = settings["options" if flag == "option" else "model"]
         words += [part for name, value in pairs.items() for part in (f"--{flag}", f"{name}={_json(value)}")]
     return shlex.join([*words, *(["--device", device] if device != "cpu" else []), "--out", settings["out"].name])
+
+
+def shown(corpus: str) -> str:
+    """A corpus as it stands in a stored command: the name, and FOLDER for wherever the user keeps it."""
+    name, colon, _ = corpus.partition(":")
+    return f"{name}:FOLDER" if colon else "FOLDER" if Path(corpus).exists() else name
 
 
 def _json(value: Any) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.parameters import Parameters, parameters
     from metadialog_lite.lab.predict import predict
     from metadialog_lite.lab.questions_panel import QuestionsPanel
+    from metadialog_lite.lab.real_panel import RealPanel
     from metadialog_lite.lab.sampler_panel import SamplerPanel
     from metadialog_lite.lab.structure_panel import StructurePanel
     from metadialog_lite.lab.swap_panel import SwapPanel
@@ -48,6 +49,7 @@ _HOME = {
     "PoolPanel": "challenge_panels",
     "BugMuseum": "museum_panel",
     "QuestionsPanel": "questions_panel",
+    "RealPanel": "real_panel",
     "show": "figures",
     "predict": "predict",
     "check": "check",
@@ -57,7 +59,7 @@ _HOME = {
 }
 
 __all__ = ["AdaptationPanel", "BugMuseum", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "CostPanel", "DataPanel",
-           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "QuestionsPanel", "SamplerPanel",
+           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "QuestionsPanel", "RealPanel", "SamplerPanel",
            "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict",
            "show"]
 
