@@ -52,7 +52,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _states(count: int = 60) -> list[Problem]:
     """Turns of (said, truth), some wholly right, some with another surface form, some with too much or too little."""
-    draw, problems = random.Random(), []
+    draw, problems = random.Random(), list[Problem]()
     while len(problems) < count:
         turns = []
         for _ in range(draw.randint(3, 8)):
@@ -112,7 +112,7 @@ def joint_goal_accuracy(answer: Any) -> Verdict:
 
 
 def _conversations(count: int = 60) -> list[Problem]:
-    draw, problems = random.Random(), []
+    draw, problems = random.Random(), list[Problem]()
     for _ in range(count):
         people = "abcdefgh"
         held = set(draw.sample(people, draw.randint(1, 4)))
@@ -162,7 +162,7 @@ def no_leak(answer: Any) -> Verdict:
 
 
 def _answers(count: int = 60) -> list[Problem]:
-    draw, problems = random.Random(), []
+    draw, problems = random.Random(), list[Problem]()
     for _ in range(count):
         turns = []
         for _ in range(draw.randint(3, 8)):
