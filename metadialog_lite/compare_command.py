@@ -23,6 +23,10 @@ say = Console(stderr=True)
 def compare(
     learners: Annotated[str, typer.Option(help="learners with commas between them, or all")] = "all",
     world: Annotated[str, typer.Option(help="shipped world with a joint checkpoint WORLD.joint")] = "restaurants.en",
+    corpus: Annotated[str | None, typer.Option(
+        help="a real corpus instead of a world: chitchat, or NAME:FOLDER; its own budget and learners")] = None,
+    size: Annotated[str, typer.Option(help="model size on a corpus: tiny, small or full")] = "tiny",
+    device: Annotated[str, typer.Option(help="on a corpus: cpu or cuda")] = "cpu",
     seeds: Annotated[str, typer.Option(help="training seeds with commas between them")] = "1",
     tasks: Annotated[int, typer.Option(min=20, help="held-out tasks")] = 200,
     budget: Annotated[float, typer.Option(min=1, help="CPU seconds of training for each, warm start included")] = 300.0,
@@ -33,6 +37,9 @@ def compare(
     """Every learner on the same held-out tasks after the same training budget; finished runs are never made twice."""
     from metadialog_lite import comparison, recipes
 
+    if corpus is not None:
+        _compare_real(corpus, learners, seeds, size, device, folder, results, run)
+        return
     kept = results or data_dir() / "results" / "compare"
     try:
         names = [*recipes.BASELINES, *recipes.RECIPES] if learners == "all" else learners.split(",")
@@ -49,6 +56,41 @@ def compare(
         say.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     show(comparison.finished(kept, world), world)
+
+
+def _compare_real(
+    corpus: str, learners: str, seeds: str, size: str, device: str, folder: Path, results: Path | None, run: bool
+) -> None:
+    """The same on real dialogues (real_comparison.py)."""
+    from metadialog_lite import recipes
+    from metadialog_lite.lab.real_data import read_real, verdict
+    from metadialog_lite.real_comparison import BASELINES, RealPlan, plans
+    from metadialog_lite.workbench import load_source
+
+    kept = results or data_dir() / "results" / "real"
+    try:
+        recipes.with_size({"size": size})
+        label = load_source(corpus=corpus).name
+        names = [*BASELINES, *recipes.REAL_RECIPES] if learners == "all" else learners.split(",")
+        first = RealPlan(corpus, label, names[0], 0, folder.resolve(), kept, size=size, device=device)
+        todo = plans(names, [int(seed) for seed in seeds.split(",")], first)
+    except ValueError as error:
+        say.print(f"[bold red]bad input:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    try:
+        for plan in todo if run else ():
+            for command in plan.run():
+                say.print(escape(command), highlight=False, soft_wrap=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        say.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    found = read_real(label, kept, size)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
+    for name in [name for name in found.learners if name != "finetune"]:
+        for shots in found.shots:
+            console.print(verdict(found, name, shots))
+    if not found.runs:
+        console.print(f"nothing is stored on {found.title}")
 
 
 def show(runs: Mapping[tuple[str, int], Result], world: str, shots: int = 16) -> None:

@@ -156,8 +156,10 @@ def test_every_control_at_every_value(folder: Path) -> None:
     panel.copy_button.click()
     assert "-p shots 16" in panel.command_field.value
     assert str(folder) in panel.command_field.value
-    for box in panel.boxes.values():
-        box.value = True
+    panel.reset_button.click()
+    assert panel.shown == panel.members
+    assert (panel.measure_choice.value, panel.shots_slider.value) == ("difference", 16)
+    assert panel.corpus_choice.value == "chitchat (tiny model)"
 
 
 def test_without_any_run_the_panel_says_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_real import write_real
 from small import Corpus
 from typer.testing import CliRunner
 
@@ -71,6 +72,21 @@ def test_the_command_is_one_that_the_command_line_understands(plan: RealPlan) ->
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 2  # understood, up to the start that is not there
     assert "letters.tiny.joint0.3.seed0.safetensors: no such checkpoint file" in done.output
+
+
+def test_compare_shows_what_is_stored_on_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbench, "load_source", lambda world=None, corpus=None: Corpus())
+    folder = write_real(tmp_path, "letters")
+    call = ["compare", "--corpus", "letters", "--results", str(folder)]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    assert "hypernetwork - finetune after 16 turns: -1." in done.output
+    assert CliRunner().invoke(app, [*call, "--size", "small"]).output.strip() == (
+        "nothing is stored on letters (small model)")
+    wrong = CliRunner().invoke(app, [*call, "--size", "huge"])
+    assert wrong.exit_code == 2
+    assert "must be one of tiny, small, full" in wrong.output
+    assert CliRunner().invoke(app, [*call, "--learners", "bayes"]).exit_code == 2
 
 
 def test_an_unknown_learner_is_named(plan: RealPlan) -> None:

@@ -41,7 +41,7 @@ class RealPanel(ui.Panel):
         titles = list(self.found)
         first = next((title for title in titles if self.found[title].label == label), titles[0])
         self.members = tuple(name for name in _ALL if any(runs.seeds(name) for runs in self.found.values()))
-        self._quiet = False
+        self._quiet, self._start = False, (first, shots)
         self.corpus_choice = ui.choice("Corpus", titles, first, "Which stored runs", "260px")
         self.measure_choice = ui.choice("Measure", [(text, key) for key, text in MEASURES.items()], "difference",
                                         "What the curves show", "340px")
@@ -50,17 +50,19 @@ class RealPanel(ui.Panel):
             style={"description_width": "initial"}, layout=w.Layout(width="280px"))
         self.boxes = {name: w.Checkbox(description=name, value=True, indent=False, layout=w.Layout(width="auto"))
                       for name in self.members}
+        self.reset_button = ui.button("Reset", "Everything as at first", "undo")
         self.copy_button = ui.button("Copy as papermill command", "The same without a browser", "copy")
         self.command_field = w.Text(description="Command", style={"description_width": "initial"},
                                     layout=w.Layout(flex="1 1 300px"))
         self.hint, self.says = ui.text_line("", "md-quiet"), ui.text_line("", "md-live", "md-says")
         for control in (self.corpus_choice, self.measure_choice, self.shots_slider, *self.boxes.values()):
             control.observe(self._moved, "value")
+        self.reset_button.on_click(lambda _: self.reset())
         self.copy_button.on_click(lambda _: self._copy())
         self.guard.on_copied = self._copied
         self.children = (self.guard, self.title, ui.row(self.corpus_choice, self.measure_choice, self.shots_slider),
                          ui.row(*self.boxes.values()), self.error, self.plot, self.says, self.hint,
-                         ui.row(self.copy_button, self.command_field))
+                         ui.row(self.reset_button, self.copy_button, self.command_field))
         self._to_shots(shots)
 
     @property
@@ -79,6 +81,16 @@ class RealPanel(ui.Panel):
         if self.folder is not None:
             words += ["-p", "results", str(self.folder.resolve())]
         return shlex.join(words)
+
+    def reset(self) -> None:
+        """Back to the first corpus, measure and shots, with everybody shown."""
+        self.clear_error()
+        self._quiet = True
+        self.corpus_choice.value, self.measure_choice.value = self._start[0], "difference"
+        for box in self.boxes.values():
+            box.value = True
+        self._quiet = False
+        self._to_shots(self._start[1])
 
     def _to_shots(self, shots: int) -> None:
         """Offer the numbers of shots that this corpus has, nearest to ``shots`` first."""
