@@ -58,7 +58,7 @@ def value_score(said: str, true: TrueValue, fuzzy: bool) -> float:
 
 
 def joint_goal(said: Mapping[str, str], truth: Sequence[TrueValue], fuzzy: bool = False) -> float:
-    """EQ-JGA-1: the product over all slots of how right each is; a slot that is missing or invented makes it 0.
+    """EQ-JGA-3: prod_j s_j, over all slots, of how right each is; a slot that is missing or invented makes it 0.
 
     Exact (the default) it is 1 or 0: MultiWOZ's and CrossWOZ's joint goal accuracy. With ``fuzzy`` it is SGD's.
     """

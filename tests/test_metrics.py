@@ -48,7 +48,8 @@ def test_token_sort_is_not_token_set() -> None:
     assert value_score("francisco", Slot("city", ("san francisco",), free=True), True) == pytest.approx(2 * 9 / 22)
 
 
-def test_joint_goal_accuracy_eq_jga_1() -> None:
+def test_joint_goal_accuracy() -> None:
+    """EQ-JGA-3."""
     right = {"city": "sf", "price range": "cheap"}
     assert joint_goal(right, [CITY, PRICE]) == 1
     assert joint_goal({**right, "name": "x"}, [CITY, PRICE]) == 0  # invented
@@ -80,7 +81,8 @@ def test_a_value_is_mentioned_as_whole_words(text: str, value: str, there: bool)
     assert mentions(text, value) is there
 
 
-def test_slot_error_rate_eq_err_1() -> None:
+def test_slot_error_rate_counts_missing_and_redundant() -> None:
+    """EQ-ERR-1."""
     assert slot_error("Mezzo in SF is cheap", ["Mezzo", "SF", "noon"], known=["cheap", "sf"]) == (2, 3)
     assert slot_error("hello", []) == (0, 0)
     assert slot_error("at noon noon", ["noon", "Noon"]) == (0, 1)  # the same value once
