@@ -60,9 +60,11 @@ def build(out: Path, docs: Path | None = None) -> list[Path]:
         shutil.rmtree(out)
     images.mkdir(parents=True)
     pictures = {}
-    for path in sorted((documents / "panels").glob("*.png")):
-        shutil.copyfile(path, images / path.name)
-        pictures[path.stem] = f"pictures/{path.name}"
+    for path in [*sorted((documents / "panels").glob("*.png")), documents / "training_panel.png"]:
+        if path.exists():
+            name = "TrainingPanel" if path.stem == "training_panel" else path.stem
+            shutil.copyfile(path, images / f"{name}.png")
+            pictures[name] = f"pictures/{name}.png"
     course = [_notebook(path, pictures) for path in notebooks]
     homework = [_notebook(path, pictures) for path in exercises]
     others = [_document(documents / f"{stem}.md", title) for stem, title in DOCUMENTS.items()
@@ -86,8 +88,8 @@ def _notebook(path: Path, pictures: dict[str, str]) -> Page:
 
 
 def _first_sentence(text: str) -> str:
-    found = re.match(r".*?[.?!:](?=\s|$)", " ".join(text.split()))
-    return found.group(0).rstrip(":") if found else " ".join(text.split())
+    found = re.match(r".*?[.?!](?=\s|$)", " ".join(text.split()))
+    return found.group(0) if found else " ".join(text.split())
 
 
 def _document(path: Path, title: str) -> Page:

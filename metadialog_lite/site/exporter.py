@@ -61,29 +61,42 @@ def body_of(notebook: NotebookNode, pictures: dict[str, str]) -> str:
     shown = nbformat.from_dict(dict(notebook))
     for cell in shown.cells:
         if cell.cell_type == "code":
-            cell.outputs = [_output(output, cell.source, pictures) for output in cell.outputs]
+            said = "\n".join(output.text for output in cell.outputs if output.output_type == "stream")
+            cell.outputs = [_output(output, cell.source, said, pictures) for output in cell.outputs]
     body: str = CourseExporter().from_notebook_node(shown)[0]
     return body
 
 
-def _output(output: NotebookNode, source: str, pictures: dict[str, str]) -> NotebookNode:
-    """A panel becomes its picture; a picture that has a sentence beside it keeps both."""
+def _output(output: NotebookNode, source: str, said: str, pictures: dict[str, str]) -> NotebookNode:
+    """A panel becomes its picture; a picture keeps its sentence, as a caption where the cell does not print it anyway.
+
+    Args:
+        output: one output of a code cell.
+        source: the cell's code.
+        said: what the cell prints.
+        pictures: panel's class → address of its picture.
+    """
     data = output.get("data", {})
     text = str(data.get("text/plain", ""))
     if PANEL.match(text):
         found = _CLASS.search(source)
-        said = ("A live panel: open this notebook in JupyterLab to use it." if found else
+        note = ("A live panel: open this notebook in JupyterLab to use it." if found else
                 "A question to answer before you read on; in JupyterLab you commit a guess and how sure you are.")
         picture = pictures.get(found.group(1)) if found else None
         image = f'<img src="{picture}" alt="The panel {found.group(1)} after some use">' if picture and found else ""
-        return _html(f'<div class="panel">{image}<p>{said}</p></div>')
+        return _html(f'<div class="panel">{image}<p>{note}</p></div>')
     kind = next((kind for kind in ("image/svg+xml", "image/png") if kind in data), "")
     if kind and text and not text.startswith("<"):
         code = "".join(data[kind].split()) if kind == "image/png" else base64.b64encode(data[kind].encode()).decode()
         plain = html.escape(text.strip("'"))
-        return _html(f'<figure><img src="data:{kind};base64,{code}" alt="{plain}">'
-                     f"<figcaption>{plain}</figcaption></figure>")
+        caption = "" if _flat(text) in _flat(said) else f"<figcaption>{plain}</figcaption>"
+        return _html(f'<figure><img src="data:{kind};base64,{code}" alt="{plain}">{caption}</figure>')
     return output
+
+
+def _flat(text: str) -> str:
+    """Without quotation marks around it and however its lines were wrapped."""
+    return " ".join(text.strip("'").split())
 
 
 def _html(code: str) -> NotebookNode:

@@ -1,0 +1,82 @@
+"""Make docs/panels/NAME.png: each panel in a real JupyterLab after a click or two; the static site shows them.
+
+Usage: python scripts/panel_pictures.py [NAME …]      (the training panel's picture is made by scripts/picture.py)
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "docs" / "panels"
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
+labpage = importlib.import_module("labpage")  # lies with the browser tests
+
+#: panel → its notebook, the id of its cell, and the buttons that are pressed before the picture
+PANELS = {
+    "ChatPanel": ("05_meta_optimization", "chat", ("Send",)),
+    "AdaptationPanel": ("05_meta_optimization", "adaptation-panel", ("Adapt",)),
+    "GuessPanel": ("02_dialogue_world", "game", ("Say what the optimum says", "Commit")),
+    "SamplerPanel": ("02_dialogue_world", "sampler", ("Another dialogue",)),
+    "ThetaPanel": ("03_meta_networks", "theta-panel", ("Read the support",)),
+    "SwapPanel": ("03_meta_networks", "swap-panel", ("Send",)),
+    "StructurePanel": ("04_meta_neural_networks", "structure-panel", ("Read the support",)),
+    "DataPanel": ("06_meta_data_generation", "data-panel", ("Show D′",)),
+    "ComparisonPanel": ("07_compare_families", "panel", ()),
+}
+
+
+def cells_for(notebook: str, identifier: str) -> list[str]:
+    """The notebook's code up to its first panel, and the panel's own cell."""
+    cells = [cell for cell in nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
+             if cell.cell_type == "code"]
+    panels = {cell for _, cell, _ in PANELS.values()}
+    first = next(number for number, cell in enumerate(cells) if cell.id in panels)
+    if identifier == cells[first].id:
+        first += 1
+    return [cell.source for cell in cells[:first] if cell.id == identifier or cell.id not in panels] + [
+        cell.source for cell in cells[first:] if cell.id == identifier]
+
+
+def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
+    """Open the panel, press its buttons and save the picture."""
+    notebook, identifier, buttons = PANELS[name]
+    labpage.write_notebook(folder / f"{name}.ipynb", cells_for(notebook, identifier))
+    page = labpage.open_notebook(browser, lab, name).page
+    labpage.run_all(page)
+    labpage.wait_done(page, 300_000)
+    panel = page.locator(".md-panel").last
+    for button in buttons:
+        panel.get_by_role("button", name=button, exact=True).first.click()
+        page.wait_for_timeout(8000)
+    page.wait_for_timeout(2000)
+    panel.screenshot(path=OUT / f"{name}.png")
+    page.context.close()
+
+
+def main(names: list[str]) -> None:
+    """One after the other, in one Lab."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp())
+    lab, server = labpage.start_lab(folder)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=labpage.QUIET)
+            for name in names:
+                picture(browser, folder, lab, name)
+                print(name, (OUT / f"{name}.png").stat().st_size // 1000, "kB")
+    finally:
+        labpage.stop_lab(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(PANELS))
