@@ -20,14 +20,14 @@ OUT = ROOT / "docs" / "panels"
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 labpage = importlib.import_module("labpage")  # lies with the browser tests
 
-#: panel → its notebook, the id of its cell, and the buttons that are pressed before the picture
-PANELS = {
-    "ChatPanel": ("05_meta_optimization", "chat", ("Send",)),
+#: panel → its notebook, the id of its cell, and the buttons that are pressed before (a number: a suggestion)
+PANELS: dict[str, tuple[str, str, tuple[str | int, ...]]] = {
+    "ChatPanel": ("05_meta_optimization", "chat", (1, 2)),
     "AdaptationPanel": ("05_meta_optimization", "adaptation-panel", ("Adapt",)),
     "GuessPanel": ("02_dialogue_world", "game", ("Say what the optimum says", "Commit")),
     "SamplerPanel": ("02_dialogue_world", "sampler", ("Another dialogue",)),
     "ThetaPanel": ("03_meta_networks", "theta-panel", ("Read the support",)),
-    "SwapPanel": ("03_meta_networks", "swap-panel", ("Send",)),
+    "SwapPanel": ("03_meta_networks", "swap-panel", (1, 2)),
     "StructurePanel": ("04_meta_neural_networks", "structure-panel", ("Read the support",)),
     "DataPanel": ("06_meta_data_generation", "data-panel", ("Show D′",)),
     "ComparisonPanel": ("07_compare_families", "panel", ()),
@@ -35,15 +35,12 @@ PANELS = {
 
 
 def cells_for(notebook: str, identifier: str) -> list[str]:
-    """The notebook's code up to its first panel, and the panel's own cell."""
+    """The notebook's code up to its first panel, and the panel's own cell; the panel is the last one shown."""
     cells = [cell for cell in nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
              if cell.cell_type == "code"]
     panels = {cell for _, cell, _ in PANELS.values()}
-    first = next(number for number, cell in enumerate(cells) if cell.id in panels)
-    if identifier == cells[first].id:
-        first += 1
-    return [cell.source for cell in cells[:first] if cell.id == identifier or cell.id not in panels] + [
-        cell.source for cell in cells[first:] if cell.id == identifier]
+    first = next(number for number, cell in enumerate(cells) if cell.id in panels)  # it defines what others need
+    return [cell.source for number, cell in enumerate(cells) if number <= first or cell.id == identifier]
 
 
 def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
@@ -55,7 +52,10 @@ def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
     labpage.wait_done(page, 300_000)
     panel = page.locator(".md-panel").last
     for button in buttons:
-        panel.get_by_role("button", name=button, exact=True).first.click()
+        if isinstance(button, int):
+            panel.get_by_role("button").nth(button).click()
+        else:
+            panel.get_by_role("button", name=button, exact=True).first.click()
         page.wait_for_timeout(8000)
     page.wait_for_timeout(2000)
     panel.screenshot(path=OUT / f"{name}.png")
