@@ -24,7 +24,7 @@ labpage = importlib.import_module("labpage")  # lies with the browser tests
 PANELS: dict[str, tuple[str, str, tuple[str | int, ...]]] = {
     "ChatPanel": ("05_meta_optimization", "chat", (1, 2)),
     "AdaptationPanel": ("05_meta_optimization", "adaptation-panel", ("Adapt",)),
-    "GuessPanel": ("02_dialogue_world", "game", ("Say what the optimum says", "Commit")),
+    "GuessPanel": ("02_dialogue_world", "game", ("Say what the optimum says",) * 3),
     "SamplerPanel": ("02_dialogue_world", "sampler", ("Another dialogue",)),
     "ThetaPanel": ("03_meta_networks", "theta-panel", ("Read the support",)),
     "SwapPanel": ("03_meta_networks", "swap-panel", (1, 2)),

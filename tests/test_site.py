@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -50,36 +51,36 @@ class Seen(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    folder = tmp_path_factory.mktemp("site") / "out"
-    return {path.name: Seen(path) for path in build(folder)} | {"": Seen(folder / "course.css")}
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site") / "out"
+    build(out)
+    return out
 
 
-def pages(site):
-    return {name: page for name, page in site.items() if name}
+@pytest.fixture(scope="module")
+def site(folder: Path) -> dict[str, Seen]:
+    return {path.name: Seen(path) for path in sorted(folder.glob("*.html"))}
 
 
 def test_every_notebook_assignment_and_plan_is_a_page_and_on_the_map(site):
     wanted = [path.stem for path in [*(ROOT / "notebooks").glob("[0-9]*.ipynb"),
                                      *(ROOT / "notebooks" / "exercises").glob("*.ipynb"),
                                      *(ROOT / "docs").glob("lesson_*.md"), ROOT / "docs" / "EQUATIONS.md"]]
-    assert {f"{stem}.html" for stem in wanted} | {"index.html"} == set(pages(site))
+    assert {f"{stem}.html" for stem in wanted} | {"index.html"} == set(site)
     assert {f"{stem}.html" for stem in wanted} <= set(site["index.html"].links)
     read = list(dict.fromkeys(link[:2] for link in site["index.html"].links if re.match(r"\d\d_", link)))
     assert read == [number for number in ORDER if number in read], "the order of reading"
 
 
 def test_nothing_is_loaded_from_another_host_and_no_script_runs(site):
-    for name, page in pages(site).items():
+    for name, page in site.items():
         assert not [load for load in page.loads if not load.startswith("data:") and not re.fullmatch(
             r"course\.css|pictures/\w+\.png", load)], name
         assert "script" not in page.tags, name
         assert "base" not in page.tags, name
 
 
-def test_no_style_loads_anything(site, tmp_path):
-    folder = tmp_path / "out"
-    build(folder)
+def test_no_style_loads_anything(folder):
     for path in folder.glob("*.*"):
         text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", path.read_text(encoding="utf-8"))
         assert "@import" not in text, path.name
@@ -87,18 +88,19 @@ def test_no_style_loads_anything(site, tmp_path):
 
 
 def test_every_link_leads_somewhere(site):
-    for name, page in pages(site).items():
+    for name, page in site.items():
         for link in page.links:
             if link.startswith(("http://", "https://", "mailto:")):  # a citation: a click, not a load
                 continue
             target, _, fragment = link.partition("#")
-            assert target in site, f"{name} links to {link}"
-            assert not fragment or fragment in site[target or name].ids, f"{name} links to {link}"
+            assert (target or name) in site, f"{name} links to {link}"
+            # A browser looks for the id as it is written first, and then for the decoded one.
+            assert not fragment or {fragment, unquote(fragment)} & site[target or name].ids, f"{name} links to {link}"
 
 
 def test_formulas_are_mathml_and_no_dollar_is_left(site):
     assert site["05_meta_optimization.html"].tags["math"] >= 10
-    for name, page in pages(site).items():
+    for name, page in site.items():
         assert not re.findall(r"\$|\\[a-z]{3,}", page.text), name
 
 

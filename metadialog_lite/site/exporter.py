@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,14 @@ def body_of(notebook: NotebookNode, pictures: dict[str, str]) -> str:
         if cell.cell_type == "code":
             said = "\n".join(output.text for output in cell.outputs if output.output_type == "stream")
             cell.outputs = [_output(output, cell.source, said, pictures) for output in cell.outputs]
-    body: str = CourseExporter().from_notebook_node(shown)[0]
+    body: str = _exporter().from_notebook_node(shown)[0]
     return body
+
+
+@cache
+def _exporter() -> CourseExporter:
+    """One for all notebooks: reading its templates takes longer than using them."""
+    return CourseExporter()
 
 
 def _output(output: NotebookNode, source: str, said: str, pictures: dict[str, str]) -> NotebookNode:
