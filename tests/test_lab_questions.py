@@ -17,6 +17,8 @@ from metadialog_lite.lab.parameters import ParameterError, Parameters, parameter
 from metadialog_lite.lab.parameters_03 import NetworkParameters
 from metadialog_lite.lab.parameters_12 import NAMES, QuestionParameters
 from metadialog_lite.paths import notebooks_dir
+from metadialog_lite.runs.grid import grid_of_text, settings
+from metadialog_lite.runs.notebook import load_notebook
 
 WORLD = "restaurants.en"
 
@@ -69,6 +71,17 @@ def test_the_command_names_a_notebook_and_parameters_that_it_takes(name: str) ->
     kind = NetworkParameters if notebook.name.startswith("03") else Parameters
     given.pop("result_path")
     parameters(None, kind, **given)  # the notebook's own validation accepts them
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sweep_is_a_grid_that_the_experiment_accepts(name: str) -> None:
+    experiment = load_notebook("experiment")
+    runs = settings(experiment, grid_of_text(DIRECTIONS[name].grid, experiment))
+    assert 9 <= len(runs) <= 18
+    assert {run["seed"] for run in runs} == {0, 1, 2}  # one seed is one draw
+    words = shlex.split(DIRECTIONS[name].sweep)
+    assert words[:4] == ["metadialog-lite", "sweep", "experiment", "--grid"]
+    assert words[4] == DIRECTIONS[name].grid
 
 
 # The panel -----------------------------------------------------------------------------------------------------------

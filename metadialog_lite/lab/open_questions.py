@@ -112,6 +112,7 @@ class Direction:
         name: its short name; ``question`` is what is open.
         known: (comparison, shots) -> one sentence from stored numbers.
         command: a papermill command that starts on it, run from the project's folder.
+        grid: what ``metadialog-lite sweep experiment --grid`` would try in an evening.
         change: what to vary next.
     """
 
@@ -119,7 +120,13 @@ class Direction:
     question: str
     known: Callable[[Comparison, int], str]
     command: str
+    grid: str
     change: str
+
+    @property
+    def sweep(self) -> str:
+        """The sweep as a command."""
+        return f'metadialog-lite sweep experiment --grid "{self.grid}" --out runs/{self.name.split()[-1]}'
 
 
 def _cheapest(found: Comparison, shots: int) -> str:
@@ -162,19 +169,23 @@ DIRECTIONS = {one.name: one for one in (
     Direction(
         "cheaper adaptation", "How little may adapting cost? One step, the head alone, or one pass without a gradient.",
         _cheapest, f"{_RUN.format('05_meta_optimization.ipynb', 'anil', 'anil')} -p learner anil -p inner_steps 1",
+        "learner=anil,fomaml,meta_sgd inner_steps=1,3 train_seconds=60 seed=0..2",
         "learner (anil, fomaml, meta_sgd), inner_steps 1 to 5; in 03 the hypernetwork, which takes no step at all"),
     Direction(
         "deeper context", "Does a learner still gain from the thirtieth turn of a speaker, and from the hundredth?",
         _deeper, f"{_RUN.format('03_meta_networks.ipynb', 'context', 'context')} -p learner in_context -p shots 32",
+        "learner=in_context,fast_weights,meta_sgd shots=16,32 train_seconds=60 seed=0..2",
         "shots 4 to 32, learner (in_context, fast_weights, hypernetwork); in 05 up to 128 shots"),
     Direction(
         "better state", "Users correct themselves and mean other things by the same word: what helps tracking most?",
         _part("state"), f"{_RUN.format('05_meta_optimization.ipynb', 'state', 'state')} -p world travel.en "
         "-p learner meta_sgd",
+        "world=restaurants.en,travel.en learner=meta_sgd,hypernetwork train_seconds=60 seed=0..2",
         "world (travel.en, where users correct themselves; clinic.en), inner_lr, shots"),
     Direction(
         "better responses", "On real talk adapting gains little. Better priors, more data, or another objective?",
         _part("response"), f"{_RUN.format('05_meta_optimization.ipynb', 'talk', 'talk')} -p corpus chitchat "
         "-p inner_lr 0.0001",
+        "corpus=chitchat learner=maml,anil inner_lr=0.0001,0.0003 train_seconds=60 seed=0..2",
         "learner, inner_lr, meta_steps; in 06 augmentation and example_weights"),
 )}

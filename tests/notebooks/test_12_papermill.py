@@ -26,7 +26,7 @@ def test_parameter_sets_give_results(papermill, parameters) -> None:
     assert run.code == 0, run.log[-3000:]
     result = json.loads((run.folder / "out" / "result.json").read_text(encoding="utf-8"))
     assert list(result["answers"]) == list(QUESTIONS)
-    assert result["commands"] == {name: one.command for name, one in DIRECTIONS.items()}
+    assert result["commands"] == {name: [one.command, one.sweep] for name, one in DIRECTIONS.items()}
     if parameters:
         assert result["left"] == {}
         assert "is stored" in result["answers"]["What comes next?"]
