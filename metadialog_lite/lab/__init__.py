@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metadialog_lite.lab.questions_panel import QuestionsPanel
     from metadialog_lite.lab.real_panel import RealPanel
     from metadialog_lite.lab.sampler_panel import SamplerPanel
+    from metadialog_lite.lab.step_panel import StepPanel
     from metadialog_lite.lab.structure_panel import StructurePanel
     from metadialog_lite.lab.swap_panel import SwapPanel
     from metadialog_lite.lab.theta_panel import ThetaPanel
@@ -45,6 +46,7 @@ _HOME = {
     "ComparisonPanel": "comparison_panel",
     "GuessPanel": "guess_panel",
     "SamplerPanel": "sampler_panel",
+    "StepPanel": "step_panel",
     "CostPanel": "challenge_panels",
     "PoolPanel": "challenge_panels",
     "BugMuseum": "museum_panel",
@@ -59,9 +61,9 @@ _HOME = {
 }
 
 __all__ = ["AdaptationPanel", "BugMuseum", "CapabilityPanel", "ChatPanel", "ComparisonPanel", "CostPanel", "DataPanel",
-           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "QuestionsPanel", "RealPanel", "SamplerPanel",
-           "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict", "check", "parameters", "predict",
-           "show"]
+           "GradientMicroscope", "GuessPanel", "Parameters", "PoolPanel", "QuestionsPanel", "RealPanel",
+           "SamplerPanel", "StepPanel", "StructurePanel", "SwapPanel", "ThetaPanel", "TrainingPanel", "Verdict",
+           "check", "parameters", "predict", "show"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The panels of notebook 02 in a real JupyterLab: a game against the optimum, and the sampler."""
+"""The panels of notebooks 01 and 02 in a real JupyterLab: one step, a game against the optimum, the sampler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLOT = "document.querySelector('.md-panel .js-live-plot [role=img]')"
 
 @pytest.fixture(scope="module")
 def world(browser: Any, lab: Lab) -> Iterator[Visit]:
-    """The guessing panel and the sampler, shown and idle."""
+    """The guessing panel, the sampler and the step panel, shown and idle."""
     visit = open_notebook(browser, lab, "world")
     run_all(visit.page)
     wait_done(visit.page)
@@ -69,6 +69,22 @@ def test_the_sampler_draws_other_dialogues(world: Visit) -> None:
     press(page, "Copy as papermill command")
     page.wait_for_selector("text=The command is on the clipboard.", timeout=10_000)
     assert page.evaluate("navigator.clipboard.readText()").startswith("papermill notebooks/02_dialogue_world.ipynb")
+
+
+def test_outer_steps_move_the_start(world: Visit) -> None:
+    page = world.page
+    plot = "[...document.querySelectorAll('.md-panel .js-live-plot [role=img]')].at(-1)"
+    page.wait_for_function(f"{plot}.data[3].x.length === 2", timeout=30_000)
+    page.wait_for_selector("text=θ = -2.00 becomes", timeout=10_000)
+    before = page.evaluate(f"{plot}.data[3].x[0]")
+    press(page, "Outer step")
+    page.wait_for_function(f"before => {plot}.data[3].x[0] > before", arg=before, timeout=10_000)
+    slider = page.locator(".md-panel [role=slider][aria-label='α']")
+    slider.focus()
+    slider.press("End")
+    page.wait_for_selector("text=walks the wrong way", timeout=10_000)
+    page.get_by_role("button", name="Reset", exact=True).last.click()
+    page.wait_for_selector("text=θ = -2.00 becomes", timeout=10_000)
 
 
 def test_every_control_has_a_name_and_nothing_left_the_machine(world: Visit) -> None:

@@ -21,8 +21,6 @@ from metadialog_lite.lab.check import exercises
 from metadialog_lite.paths import notebooks_dir
 
 TUTORIALS = sorted(notebooks_dir().glob("[0-9][0-9]_*.ipynb"))
-#: The map of the course teaches no formula; all others have at least two exercises.
-WITHOUT = ("00_start_here",)
 HEAD = re.compile(r"^#{2,4} Exercise (\d\d\.\d+) · (.+?) \((\d+) minutes\)$", re.M)
 SHOWS = re.compile(r"\bshow\(")
 
@@ -102,7 +100,7 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_at_least_two_a_tutorial_and_each_checker_is_used(path: Path) -> None:
     own = [one.identifier for one in found_in(path)]
-    assert len(own) >= (0 if path.stem in WITHOUT else 2)
+    assert len(own) >= 2
     assert sorted(own) == exercises(path.stem[:2])  # no checker without its exercise, and none without a checker
 
 
@@ -134,7 +132,7 @@ def test_the_printed_solution_passes(one: Exercise) -> None:
 # What every tutorial owes its reader ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [path for path in TUTORIALS if path.stem not in WITHOUT], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_a_tutorial_ends_with_the_calibration(path: Path) -> None:
     code = [cell.source for cell in cells_of(path) if cell.cell_type == "code"]
     assert "calibration()" in code[-1]

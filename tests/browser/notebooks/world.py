@@ -1,7 +1,7 @@
 # %%
 from IPython.display import display
 
-from metadialog_lite.lab import GuessPanel, SamplerPanel
+from metadialog_lite.lab import GuessPanel, SamplerPanel, StepPanel
 from metadialog_lite.world import load_world
 
 world = load_world("restaurants.en")
@@ -11,3 +11,6 @@ display(game)
 # %%
 sampler = SamplerPanel(world)
 display(sampler)
+# %%
+step = StepPanel()
+display(step)
