@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -32,14 +33,16 @@ def worker_of(sweep_process: int) -> psutil.Process | None:
 
 def test_kill_9_of_the_sweep_at_ten_random_moments(tmp_path: Path) -> None:
     tiny(tmp_path)
-    dice, total = random.Random(5), 40
+    dice, total = random.Random(5), 60
     words = ("--grid", f"seed=0..{total - 1}")
     before: dict[str, float] = {}
     for number in range(KILLS):
         process = started(tmp_path, *words)
-        # From the first moments, while the cluster is being made, to well into the runs.
+        # Some moments while the cluster is being made, others well into the runs.
         wait_until(lambda n=number: (tmp_path / "sweep.log").read_text("utf-8").count(" to make") > n)
-        time.sleep(dice.uniform(0.0, 5.0))
+        if number % 3:
+            wait_until(lambda: len(finished(tmp_path)) > len(before))  # noqa: B023
+        time.sleep(dice.uniform(0.0, 2.5))
         family = psutil.Process(process.pid).children(recursive=True)
         kill(process)
         _, alive = psutil.wait_procs(family, timeout=60)
@@ -47,6 +50,7 @@ def test_kill_9_of_the_sweep_at_ten_random_moments(tmp_path: Path) -> None:
         now = finished(tmp_path)  # each one whole
         assert before.items() <= now.items(), "a finished run was lost or made again"
         before = now
+    assert 6 <= len(before) < total
     log = sweep(tmp_path, *words)
     assert log.returncode == 0, log.stderr
     assert f"{total} runs, {len(before)} finished before: {total - len(before)} to make" in log.stderr
@@ -76,35 +80,63 @@ def test_kill_9_of_a_worker_loses_its_current_run_alone(tmp_path: Path) -> None:
     assert len((tmp_path / "ran.txt").read_text().splitlines()) <= 5
 
 
-def test_a_scheduler_that_goes_away_and_one_that_comes_back(tmp_path: Path) -> None:
-    tiny(tmp_path)
+@pytest.fixture
+def cluster(tmp_path: Path):
+    """A scheduler and one worker, as README says to start them: (scheduler's process, worker's process, address)."""
     dask = str(Path(sys.executable).with_name("dask"))
+    told = tmp_path / "scheduler.json"
     quiet = {"cwd": tmp_path, "env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    address = tmp_path / "scheduler.json"
     scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                                  "--scheduler-file", str(address)], **quiet)
-    wait_until(address.exists)
-    worker = subprocess.Popen([dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard",
-                               "--death-timeout", "20"], **quiet)
-    url = json.loads(address.read_text())["address"]
-    process = started(tmp_path, "--grid", "seed=0..19", "-p", "seconds", "0.5", "--scheduler", url)
+                                  "--scheduler-file", str(told)], **quiet)
+    wait_until(told.exists)
+    address = json.loads(told.read_text())["address"]
+    worker = subprocess.Popen([dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--death-timeout", "20"],
+                              **quiet)
+    yield scheduler, worker, address
+    for each in (scheduler, worker):
+        for child in psutil.Process(each.pid).children(recursive=True) if each.poll() is None else []:
+            child.kill()
+        each.kill()
+        each.wait(30)
+
+
+def kernels_of(process: int) -> list[psutil.Process]:
+    """Forked kernels under a process: children of a warm process."""
+    every = psutil.Process(process).children(recursive=True)
+    warm = {each.pid for each in every if "metadialog_lite.runs.zygote" in each.cmdline()}
+    return [each for each in every if each.pid in warm and each.ppid() in warm]
+
+
+def test_a_scheduler_of_ones_own_ctrl_c_and_a_scheduler_that_goes_away(tmp_path: Path, cluster) -> None:
+    tiny(tmp_path)
+    scheduler, worker, address = cluster
+    process = started(tmp_path, "--grid", "seed=0..3", "-p", "seconds", "300", "--scheduler", address)
+    try:
+        kernels = wait_until(lambda: kernels_of(worker.pid))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 1
+        _, alive = psutil.wait_procs(kernels, timeout=60)
+        assert not alive, "a run that was given up goes on in the worker"
+    finally:
+        if process.poll() is None:
+            kill(process)
+    process = started(tmp_path, "--grid", "seed=0..19", "-p", "seconds", "0.5", "--scheduler", address)
     try:
         wait_until(lambda: finished(tmp_path))
         kill(scheduler)
         assert process.wait(240) == 1
-        log = (tmp_path / "sweep.log").read_text("utf-8")
-        assert "the scheduler has gone away" in log
-        assert "Traceback" not in log
     finally:
-        for each in (process, scheduler, worker):
-            if each.poll() is None:
-                each.kill()
+        if process.poll() is None:
+            kill(process)
+    log = (tmp_path / "sweep.log").read_text("utf-8")
+    assert "stopped; the same command goes on" in log
+    assert "the scheduler has gone away" in log
+    assert "Traceback" not in log
     before = finished(tmp_path)
     assert 0 < len(before) < 20
-    gone = sweep(tmp_path, "--grid", "seed=0..2", "--scheduler", url)
-    if "0 to make" not in gone.stderr:
-        assert gone.returncode == 1
-        assert "nobody answers" in gone.stderr
+    gone = sweep(tmp_path, "--grid", "seed=100", "--scheduler", address)
+    assert gone.returncode == 1
+    assert "nobody answers" in gone.stderr
     done = sweep(tmp_path, "--grid", "seed=0..4", "-p", "seconds", "0.5")  # here, without a scheduler of one's own
     assert done.returncode == 0, done.stderr
     assert before.items() <= finished(tmp_path).items()

@@ -174,3 +174,29 @@ def test_synthetic_runs_of_the_benchmark_are_ordinary_ones(tmp_path: Path) -> No
     rows = read_runs(tmp_path)
     assert (len(rows), sum(row.done for row in rows)) == (60, 58)
     assert len(settings_of(rows)) == 50
+
+
+def test_the_live_table_says_how_far_how_long_and_the_best(folder: Path) -> None:
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from metadialog_lite.runs.sweep import Progress
+    from metadialog_lite.runs.table import LiveTable, clock
+
+    rows = read_runs(folder)
+    progress = Progress(total=20, skipped=2, kept=1, rows=rows)
+    progress.started -= 120
+    console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system=None)
+    table = LiveTable(progress, ["learner", "inner_lr", "seed"], SimpleNamespace(workers=2), "gap_closed",  # type: ignore[arg-type]
+                      console)
+    console.print(table.drawn())
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "13 done, 2 failed, 5 to go of 20; 2 at a time; about 0:50 to go" in text
+    assert "best so far: b, inner_lr 0.1, seed 0  loss 1.211, gap closed 0.800" in text
+    assert rows[-1].id in text  # the last eight
+    assert rows[0].id not in text
+    assert clock(3700) == "1:01:40"
+    quiet = Console(width=120, file=io.StringIO())
+    LiveTable(progress, ["seed"], SimpleNamespace(workers=2), "loss", quiet).finished(rows[4])  # type: ignore[arg-type]
+    assert quiet.file.getvalue() == f"15/20  {rows[4].id}  seed 1  failed: lost\n"  # type: ignore[attr-defined]
