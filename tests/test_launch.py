@@ -28,10 +28,12 @@ NAME = "05_meta_optimization.ipynb"
 @pytest.fixture
 def shipped(tmp_path):
     folder = tmp_path / "shipped"
-    (folder / "exercises").mkdir(parents=True)
+    (folder / "exercises" / "release").mkdir(parents=True)
     (folder / ".ipynb_checkpoints").mkdir()
-    for name in ("00_start_here.ipynb", NAME, "exercises/05_one.ipynb", ".ipynb_checkpoints/00_start_here.ipynb"):
+    for name in ("00_start_here.ipynb", NAME, "exercises/release/05_one.ipynb",
+                 ".ipynb_checkpoints/00_start_here.ipynb"):
         (folder / name).write_text(f"first {name}")
+    (folder / "exercises" / "05_one.ipynb").write_text("the source, with its solutions")  # not for students
     return folder
 
 
@@ -47,7 +49,7 @@ def kinds(changes):
 def test_first_time_everything_is_copied_and_second_time_nothing(shipped, work):
     assert set(kinds(refresh(shipped, work)).values()) == {"new"}
     placed = sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file())
-    assert placed == [".shipped.json", "00_start_here.ipynb", NAME, "exercises/05_one.ipynb"]
+    assert placed == [".shipped.json", "00_start_here.ipynb", NAME, "exercises/release/05_one.ipynb"]
     assert refresh(shipped, work) == []
 
 
@@ -188,7 +190,8 @@ def test_start_over_twice_in_one_second_keeps_both(shipped, work):
     assert kept == {"mine 1", "mine 2", "mine 3"}
 
 
-@pytest.mark.parametrize("asked", ["05_meta_optimization", NAME, " 05_meta_optimization ", "00", "exercises/05_one"])
+@pytest.mark.parametrize("asked", ["05_meta_optimization", NAME, " 05_meta_optimization ", "00",
+                                   "exercises/release/05_one"])
 def test_the_names_a_student_may_type(shipped, asked):
     assert find_notebook(shipped, asked).endswith(".ipynb")
 
@@ -196,7 +199,7 @@ def test_the_names_a_student_may_type(shipped, asked):
 def test_an_unknown_notebook_gets_the_nearest_names(shipped, work):
     with pytest.raises(CopyError, match=r"'05_meta_optimisation'; did you mean 05_meta_optimization"):
         start_over(shipped, work, "05_meta_optimisation")
-    with pytest.raises(CopyError, match=r"05_meta_optimization or exercises/05_one"):
+    with pytest.raises(CopyError, match=r"05_meta_optimization or exercises/release/05_one"):
         find_notebook(shipped, "05")
 
 
