@@ -1,22 +1,17 @@
 """Time and memory of one outer step of MAML, against order, inner steps, number of tasks and size of the model.
 
-    python -m metadialog_lite.challenges.costs '{"order": 2, "inner_steps": 4}'
-
-prints by how many MB a fresh process grew at its peak during that step: memory is measured in a process of its own,
-because a process never gives back what it once held. Times are process CPU time, the cases take turns, and the minimum
-of the rounds counts: whatever else the machine does can only add.
+Memory is measured in a process of its own, because a process does not give back what it once held: a fork, before this
+one has gone backward for the first time (torch allows none later). Times are process CPU time, the cases take turns,
+and the minimum of the rounds counts: whatever else the machine does can only add.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 from typing import Any, Literal
@@ -30,6 +25,8 @@ from metadialog_lite.families.base import Learner, tasks_of
 from metadialog_lite.model import ModelConfig
 from metadialog_lite.world import load_world
 
+#: Writing 5 here makes a process forget its peak.
+RESET = Path("/proc/self/clear_refs")
 SUPPORT, QUERY, ROUNDS = 8, 8, 3
 #: What is varied, one at a time, from the defaults of :class:`Case`.
 VARIED = {"inner_steps": (1, 2, 4, 8), "tasks": (2, 8, 32), "width": (16, 32, 64)}
@@ -83,6 +80,7 @@ def milliseconds(prepared: tuple[Learner, TurnBatch, TurnBatch], chunk: int | No
 def measure(todo: Sequence[Case], rounds: int = ROUNDS, memory: bool = True) -> list[Cost]:
     """Times and memory of all cases."""
     prepared = [case.prepare() for case in todo]
+    grown = [growth(one, case.chunk) if memory else None for one, case in zip(prepared, todo, strict=True)]
     best = [float("inf")] * len(todo)
     for turn in range(rounds):
         order = [*range(turn % len(todo), len(todo)), *range(turn % len(todo))]
@@ -90,30 +88,43 @@ def measure(todo: Sequence[Case], rounds: int = ROUNDS, memory: bool = True) -> 
             best[i] = min(best[i], milliseconds(prepared[i], todo[i].chunk))
     sizes = [sum(value.numel() for value in learner.phi().values()) for learner, _, _ in prepared]
     return [Cost(order=case.order, inner_steps=case.inner_steps, tasks=case.tasks, width=case.width, parameters=size,
-                 one_pass=case.one_pass, ms=round(ms, 2), peak_mb=growth(case) if memory else None)
-            for case, ms, size in zip(todo, best, sizes, strict=True)]
+                 one_pass=case.one_pass, ms=round(ms, 2), peak_mb=mb)
+            for case, ms, size, mb in zip(todo, best, sizes, grown, strict=True)]
 
 
-def growth(case: Case) -> float | None:
-    """Peak growth in a new process: MB, or None where the system does not tell (anything but Linux).
-
-    Raises RuntimeError with the new process's last words when it fails.
-    """
-    command = [sys.executable, "-m", "metadialog_lite.challenges.costs", json.dumps(asdict(case))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-1000:]}")
-    return None if done.stdout.strip() == "unknown" else float(done.stdout)
-
-
-def resident(field: str) -> float | None:
-    """MB of this process: VmRSS is what it holds now, VmHWM the most that it ever held."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
+def growth(prepared: tuple[Learner, TurnBatch, TurnBatch], chunk: int | None) -> float | None:
+    """Peak growth in a fork: MB, or None where the system does not tell (anything but Linux) or forbids it."""
+    if not RESET.exists():
         return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:")), None)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, f"{_grown(prepared, chunk):.1f}".encode())
+        finally:
+            os._exit(0)  # without the parent's clean-up
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return float(text) if text else None
+
+
+def _grown(prepared: tuple[Learner, TurnBatch, TurnBatch], chunk: int | None) -> float:
+    learner, support, query = prepared
+    one = slice(0, 1)
+    learner.outer_gradient(tasks_of(support, one), tasks_of(query, one))  # loads whatever torch loads at first use
+    gc.collect()
+    RESET.write_text("5")  # the peak is what is held now
+    before = resident("VmRSS")
+    learner.outer_gradient(support, query, chunk)
+    return max(0.0, resident("VmHWM") - before)
+
+
+def resident(field: str) -> float:
+    """MB of this process: VmRSS is what it holds now, VmHWM the most that it held. Linux only."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def machine() -> dict[str, Any]:
@@ -125,20 +136,3 @@ def machine() -> dict[str, Any]:
         cpu = platform.processor() or platform.machine()
     load = [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
     return {"cpu": cpu, "cores": os.cpu_count(), "load": load, "threads": torch.get_num_threads()}
-
-
-def main() -> None:
-    """Print the peak growth of one case."""
-    torch.set_num_threads(1)
-    case = Case(**json.loads(sys.argv[1]))
-    learner, support, query = case.prepare()
-    one = slice(0, 1)
-    learner.outer_gradient(tasks_of(support, one), tasks_of(query, one))  # loads whatever torch loads at first use
-    before = resident("VmRSS")
-    learner.outer_gradient(support, query, case.chunk)
-    peak = resident("VmHWM")
-    print("unknown" if before is None or peak is None else f"{max(0.0, peak - before):.1f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -142,5 +142,6 @@ def orders(
     world: World, steps: int = 600, seed: int = 1, points: int = 6, say: Callable[[str], None] = print, **more: Any,
 ) -> list[Training]:
     """MAML and first-order MAML with the same options and as many steps."""
-    return [training(world, name, dict(options), None, steps, seed, points, say, **more) for name, options in ORDERS]
+    return [training(world, name, dict(options), None, steps, seed, points, say, **{"table": 20, **more})
+            for name, options in ORDERS]
 

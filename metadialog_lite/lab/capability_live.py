@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metadialog_lite.episodes import Episode, TurnBatch, encode_turns, stack_tasks
 from metadialog_lite.evaluation import TaskLosses, interval
 from metadialog_lite.families.base import Adapted, Learner
+from metadialog_lite.lab.comparison_data import family_of
 from metadialog_lite.lab.comparison_figure import colour_of
 from metadialog_lite.lab.comparison_plots import empty_figure
 from metadialog_lite.lab.curve import NAMES
@@ -53,7 +54,7 @@ def bought_plot(rows: Sequence[Bought], learner: str, shots: int) -> tuple[Any, 
     """Bars: the learner before and after, the optimum before and after, for each capability: (figure, text)."""
     figure = empty_figure(360, f"Nats per query turn without and with {shots} support turns")
     names = [NAMES[row.part] for row in rows]
-    grey, colour = "#999999", colour_of("Meta-Optimization")
+    grey, colour = "#999999", colour_of(family_of(learner))
     for name, values, fill, pattern in (
             (f"{learner}, no support", [r.before for r in rows], colour, "/"),
             (f"{learner}, {shots} turns", [r.after for r in rows], colour, ""),

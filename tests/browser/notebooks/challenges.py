@@ -1,0 +1,7 @@
+# %%
+from metadialog_lite.lab import CostPanel, PoolPanel
+
+# %%
+PoolPanel("restaurants.en")
+# %%
+CostPanel("restaurants.en")
