@@ -31,14 +31,14 @@ def regret(judged: Judged) -> float:
 
 def pools_plot(found: Trainings, shots: Sequence[int] = (2, 8, 32)) -> tuple[Any, str]:
     """Regret on new speakers against the number of training speakers, a line for each number of shots."""
-    figure = empty_figure(400, f"{found.runs[0].steps} outer steps on so many training speakers")
+    figure = empty_figure(400, f"New speakers, after {found.runs[0].steps} outer steps on so many others")
     x = list(range(len(found.runs)))
     for look, k in zip(LOOKS, shots, strict=False):
         rows = [_row(run, k, "total") for run in found.runs]
         figure.add_trace(line(look, f"{k} support turns", x, [max(LEAST, row.regret or 0) for row in rows]))
     figure.update_xaxes(title="training speakers (each with the same turns, again and again)", tickvals=x,
                         ticktext=[pool_name(run.pool) for run in found.runs])
-    figure.update_yaxes(title="new speakers: nats per turn above the floor", type="log", tickvals=_TICKS)
+    figure.update_yaxes(title=f"{NATS}, above the floor", type="log", tickvals=_TICKS)
     k = shots[-1]
     said = ", ".join(f"{pool_name(run.pool)}: {number(_row(run, k, 'total').gap_closed, 2)}" for run in found.runs)
     return figure, f"Share of the gap closed for new speakers after {k} support turns, by training speakers: {said}."

@@ -74,7 +74,7 @@ def agreement_plot(rows: Sequence[Agreement], learner: str) -> tuple[Any, str]:
     figure.add_trace(line(FLOOR, "in proportion to α", x, slope) | {"mode": "lines"})
     figure.update_xaxes(title="inner rates, times the learner's own", type="log", tickvals=x,
                         ticktext=[f"{factor:g}" for factor in x])
-    figure.update_yaxes(title="|first − full| / |full|", type="log", dtick=1)
+    figure.update_yaxes(title="|first − full| / |full|", type="log", dtick=1, tickformat="~g")
     said = "; ".join(f"× {row.factor:g}: error {row.error:.3f}, cosine {row.cosine:.3f}, the steps gain {row.gain:.2f}"
                      for row in rows)
     return figure, f"Inner rates times a factor, and nats per turn gained: {said}."
