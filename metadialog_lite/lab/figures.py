@@ -44,6 +44,10 @@ LOOK_OF = {"state": LOOKS[0], "act": LOOKS[1], "response": LOOKS[2], "total": LO
 FLOOR = Look("#444444", "dash", "line-ew")
 
 
+#: A legend above the plot: where a panel may be narrow, one below would cover the axis.
+ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+
+
 def layout(height: int = 340, **more: Any) -> dict[str, Any]:
     """The common layout: white, thin grid, legend below."""
     base: dict[str, Any] = {

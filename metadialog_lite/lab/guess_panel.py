@@ -9,7 +9,7 @@ import ipywidgets as w
 import numpy as np
 
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.figures import FLOOR, LOOKS, layout, line
+from metadialog_lite.lab.figures import ABOVE, FLOOR, LOOKS, layout, line
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.speaker import lexicon_html, said_html
 from metadialog_lite.lab.world_game import PLAYERS, Chances, Game, Round, sure
@@ -19,7 +19,7 @@ from metadialog_lite.world import Asked, World, heard
 ONE, EACH = "one value, and how sure", "a weight for each value"
 _SURE = [("just guessing", 0.0),
          *((f"{100 * c:g} %", c) for c in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999))]
-_NAMES = dict(zip(PLAYERS, ("you", "the optimum (Bayes)", "one who never learns"), strict=True))
+_NAMES = dict(zip(PLAYERS, ("you", "the optimum", "one who never learns"), strict=True))
 #: Most rounds whose table rows are kept on the page.
 _ROWS = 6
 
@@ -85,7 +85,7 @@ class GuessPanel(ui.Panel):
         self.beliefs_button = ui.toggle("The optimum's beliefs", "What it thinks before this turn", "table")
         self.lexicon_button = ui.toggle("Reveal the lexicon", "Give up: what this speaker's words mean", "eye")
         self.prompt, self.betting, self.says = ui.text_line(), w.VBox(), ui.text_line("", "md-live")
-        self.table, self.notes, self.beliefs, self.lexicon = (ui.text_line() for _ in range(4))
+        self.table, self.notes, self.beliefs, self.lexicon = (ui.text_line("", "md-scroll") for _ in range(4))
         self.notes_button.value = True
         self.commit_button.on_click(lambda _: self.commit())
         self.optimum_button.on_click(lambda _: self.play_optimum())
@@ -183,7 +183,7 @@ class GuessPanel(ui.Panel):
     def build_figure(self) -> LivePlot:
         frame = layout(250, xaxis={"title": {"text": "support turn", "standoff": 4}, "range": [0, self.shots + 0.5]},
                        yaxis={"title": {"text": "nats paid so far", "standoff": 4}, "range": [0, 1]},
-                       margin={"l": 55, "r": 15, "t": 10, "b": 45})
+                       margin={"l": 55, "r": 15, "t": 30, "b": 45}, legend=ABOVE)
         return LivePlot([line(look, _NAMES[who]) for who, look in zip(PLAYERS, (LOOKS[0], FLOOR, LOOKS[1]))], frame)
 
     def picture(self) -> Picture:

@@ -48,7 +48,7 @@ class SamplerPanel(ui.Panel):
         self.command_field = w.Text(description="Command", placeholder="press Copy as papermill command",
                                     style={"description_width": "initial"}, layout=w.Layout(flex="1 1 300px"))
         self.says, self.hint = ui.text_line("", "md-live"), ui.text_line("", "md-quiet")
-        self.dialogue, self.hidden = ui.text_line(), ui.text_line()
+        self.dialogue, self.hidden = ui.text_line("", "md-scroll"), ui.text_line("", "md-scroll")
         self.another_button.on_click(lambda _: self.another())
         self.reset_button.on_click(lambda _: self.reset())
         self.copy_button.on_click(lambda _: self._copy())

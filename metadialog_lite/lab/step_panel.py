@@ -9,7 +9,7 @@ import ipywidgets as w
 import numpy as np
 
 from metadialog_lite.lab import widgets as ui
-from metadialog_lite.lab.figures import LOOKS, layout, line
+from metadialog_lite.lab.figures import ABOVE, LOOKS, layout, line
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 
 #: Curvature and minimum of the query parabola; those of the support are on sliders.
@@ -117,7 +117,7 @@ class StepPanel(ui.Panel):
     def build_figure(self) -> LivePlot:
         frame = layout(300, xaxis={"title": {"text": "θ", "standoff": 4}, "range": [-3, 3]},
                        yaxis={"title": {"text": "loss", "standoff": 4}, "range": [-0.3, 5]},
-                       margin={"l": 50, "r": 15, "t": 10, "b": 45}, hovermode="closest")
+                       margin={"l": 50, "r": 15, "t": 30, "b": 45}, hovermode="closest", legend=ABOVE)
         point = {"type": "scatter", "mode": "lines+markers", "name": "θ → θ′ (the step)",
                  "line": {"color": "#444444", "width": 2, "dash": "dot"},
                  "marker": {"size": [9, 15], "symbol": ["circle", "star"], "color": "#444444"}}

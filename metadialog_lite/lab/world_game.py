@@ -124,13 +124,17 @@ class Game:
             return "Nothing has been bet yet."
         mine, best, prior = (self.paid(player) for player in PLAYERS)
         words = sum(len(each.asked) for each in self.rounds)
-        text = (f"After {len(self.rounds)} turns with {words} words you have paid {mine:.2f} nats, the optimum "
-                f"{best:.2f}, one who never learns {prior:.2f}. Your regret is {mine - best:+.2f} nats")
+        text = (f"After {_some(len(self.rounds), 'turn')} with {_some(words, 'word')} you have paid {mine:.2f} nats, "
+                f"the optimum {best:.2f}, one who never learns {prior:.2f}. Your regret is {mine - best:+.2f} nats")
         if prior - best > 1e-9:
             text += f", gap closed {(prior - mine) / (prior - best):.2f}"
         if mine < best - 1e-9:
             text += ": luckier than the optimum, which nobody is on average"
         return text + "."
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def clean(weights: Sequence[float], size: int, old: int = -1) -> Chances:

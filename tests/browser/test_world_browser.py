@@ -38,7 +38,7 @@ def test_a_game_is_played_and_drawn(world: Visit) -> None:
     for box in page.get_by_label("How sure?").all():
         box.select_option("just guessing")
     press(page, "Commit")
-    page.wait_for_selector("text=After 1 turns", timeout=10_000)
+    page.wait_for_selector("text=After 1 turn with", timeout=10_000)
     page.wait_for_function(f"{PLOT}.data[0].y.length === 2", timeout=10_000)
     you, optimum, nobody = page.evaluate(f"{PLOT}.data.map(t => t.y.at(-1))")
     assert you == pytest.approx(optimum, abs=1e-4) == pytest.approx(nobody, abs=1e-4)  # at first nobody can know
@@ -46,7 +46,7 @@ def test_a_game_is_played_and_drawn(world: Visit) -> None:
     page.locator(".md-panel [role=slider]").first.focus()
     page.keyboard.press("End")
     press(page, "Commit")
-    page.wait_for_selector("text=After 2 turns", timeout=10_000)
+    page.wait_for_selector("text=After 2 turns with", timeout=10_000)
     for _ in range(12):
         if page.locator("text=The support is over").count():
             break
