@@ -48,7 +48,7 @@ def points(found: RealRuns, learner: str, measure: str) -> list[tuple[int, float
 def frame(found: RealRuns, measure: str, height: int = 400) -> dict[str, Any]:
     """Layout of the figure over the shots."""
     ticks = list(range(len(found.shots)))
-    return layout(height, margin={"l": 60, "r": 10, "t": 36, "b": 45}, uirevision="keep", hovermode="closest",
+    return layout(height, margin={"l": 60, "r": 10, "t": 36, "b": 55}, uirevision="keep", hovermode="closest",
                   title={"text": f"<b>{found.title}</b>", "x": 0.01, "xanchor": "left", "font": {"size": 14}},
                   xaxis={"title": {"text": SHOTS}, "tickvals": ticks, "ticktext": [str(k) for k in found.shots]},
                   yaxis={"title": {"text": MEASURES[measure]}, "zeroline": measure != "perplexity"},
@@ -126,13 +126,15 @@ def toy_and_real(toy: Comparison, real: RealRuns, learners: Sequence[str]) -> tu
 
     sides = (("", toy.world, RealRuns(toy.world, "toy", toy.runs)), ("2", real.label, real))
     figure = go.Figure(layout=layout(400, margin={"l": 60, "r": 10, "t": 50, "b": 45}, hovermode="closest"))
-    said = []
+    said, named = [], set[str]()  # in the legend already
     for axis, name, runs in sides:
         drawn = [who for who in learners if who != RIVAL]
         place = {k: i for i, k in enumerate(runs.shots)}
         for one in traces(runs, drawn, "difference"):
-            figure.add_trace({**one, "xaxis": f"x{axis}", "yaxis": f"y{axis}",
-                              "showlegend": not axis and one["mode"] != "lines"})
+            who = one.get("name", "")
+            fresh = one["mode"] != "lines" and bool(len(one["x"])) and who not in named
+            named |= {who} if fresh else set()
+            figure.add_trace({**one, "xaxis": f"x{axis}", "yaxis": f"y{axis}", "showlegend": fresh})
         left = 0.0 if not axis else 0.56
         figure.update_layout({f"xaxis{axis}": {"domain": [left, left + 0.44], "anchor": f"y{axis}",
                                                "title": {"text": SHOTS}, "tickvals": list(place.values()),

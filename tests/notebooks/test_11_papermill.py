@@ -9,6 +9,7 @@ import nbformat
 import papermill as pm
 import pytest
 from made_up_real import write_real
+from tests import tiny_corpora as tiny
 
 from metadialog_lite.lab import check
 from metadialog_lite.lab.parameters_11 import RealParameters
@@ -36,6 +37,20 @@ def test_chitchat_with_made_up_runs_and_a_little_training(papermill, tmp_path: P
     assert (result.learner, result.corpus, result.tasks) == ("hypernetwork", "chitchat", 3)
     assert result.options["against"] == "finetune"
     assert not (run.folder / "my_predictions.json").exists()
+
+
+@pytest.mark.slow
+def test_a_corpus_in_a_folder_without_any_stored_run(papermill, tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "sgd", tiny.sgd())
+    run = papermill(NAME, timeout=600, corpus="sgd", folder=folder, results=tmp_path, shots=4, eval_tasks=2,
+                    joint_steps=2, learner="anil", result_path="result.json")
+    assert run.code == 0, run.log[-3000:]
+    printed = " ".join(run.printed.split())
+    assert "No joint model of 'sgd' is shipped: training a stand-in for 2 steps" in printed
+    assert "Nothing is stored on sgd (tiny model)" in printed
+    result = Result.model_validate_json((run.folder / "result.json").read_text(encoding="utf-8"))
+    assert (result.learner, result.corpus, result.tasks) == ("anil", "sgd", 2)
+    assert {row.capability for row in result.rows} == {"state", "act", "response", "total"}
 
 
 def test_bad_parameters_stop_the_run_with_a_readable_word(papermill) -> None:
