@@ -9,12 +9,12 @@ import nbformat
 import papermill as pm
 import pytest
 from made_up_real import write_real
-from tests import tiny_corpora as tiny
 
 from metadialog_lite.lab import check
 from metadialog_lite.lab.parameters_11 import RealParameters
 from metadialog_lite.paths import notebooks_dir
 from metadialog_lite.results import Result
+from tests import tiny_corpora as tiny
 
 NAME = "11_real_dialogues"
 NOTEBOOK = notebooks_dir() / f"{NAME}.ipynb"
