@@ -115,7 +115,8 @@ def test_the_readmes_command_lines_work(tmp_path):
     """In their order (evaluate reads what train wrote), with shorter training."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^metadialog-lite .+$", text, flags=re.MULTILINE)
-    only_checked = {"run": " --describe", "sweep": " --dry-run", "report": " --help"}  # tests/runs makes such runs
+    # tests/runs makes such runs, tests/test_corpus_check.py such checks
+    only_checked = {"run": " --describe", "sweep": " --dry-run", "report": " --help", "corpus": " --help"}
     assert {line.split()[1] for line in lines} == {"train", "evaluate", "compare", "world", "course", *only_checked}
     (tmp_path / "data").symlink_to(ROOT / "data")
     for line in lines:
