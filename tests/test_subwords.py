@@ -120,3 +120,8 @@ def test_a_checkpoint_brings_its_vocabulary_along(subwords, tmp_path):
             Subwords.from_checkpoint(path)
     with pytest.raises(SubwordError, match=r"two\.safetensors"):
         Subwords.from_checkpoint(tmp_path / "two.safetensors")
+
+
+def test_half_a_surrogate_pair_is_no_crash(subwords):
+    assert subwords.text(subwords.pieces("hello \ud800 you")).startswith("hello")
+    assert Subwords.train([*TEXTS, "hello \ud800"], 160).tokens == Subwords.train([*TEXTS, "hello ?"], 160).tokens

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metadialog_lite.corpora.conversations import CorpusError
-from metadialog_lite.corpora.dialogues import ReadingReport
+from metadialog_lite.corpora.dialogues import ReadingReport, printable
 from metadialog_lite.corpora.load import READERS, find_corpus, read_dialogues
 from metadialog_lite.corpora.splits import SPLITS, enough
 from metadialog_lite.corpora.task_splits import Kind, sizes_to_try, split_dialogues, split_tasks
@@ -57,12 +57,10 @@ def summary(path: str) -> dict[str, Any]:
     report, dialogues = ReadingReport(), []
     turns: Counter[str] = Counter()
     slots: set[str] = set()
-    persons: set[tuple[str, ...]] = set()
     for dialogue in read_dialogues(name, files, report):
         dialogues.append(dialogue)
         turns.update(exchange.task for exchange in dialogue.exchanges)
         slots.update(value.slot for exchange in dialogue.exchanges for value in exchange.state)
-        persons.add(dialogue.about)
     sizes: dict[str, list[int]] = {}
     for dialogue in dialogues:
         for task, count in Counter(exchange.task for exchange in dialogue.exchanges).items():
@@ -72,13 +70,15 @@ def summary(path: str) -> dict[str, Any]:
     limits = next(iter(sizes_to_try(dialogues, kind.limits, kind)), None)
     splits, official = split_tasks(dialogues, limits, kind) if limits else ({}, False)
     homes = split_dialogues(dialogues, splits, official)
+    named = {split: sorted(printable(task, 60) for task, home in splits.items() if home == split) for split in SPLITS}
     return {
         "corpus": name, "path": str(files.path), "ok": not report.damaged, "usable": limits is not None,
         "dialogues": {"read": report.entries, "sound": len(dialogues), "left_out": report.entries - len(dialogues)},
-        "turns": sum(turns.values()), "task": kind.task, "tasks": dict(sorted(turns.items())), "slots": len(slots),
+        "turns": sum(turns.values()), "task": kind.task, "slots": len(slots),
+        "tasks": {printable(task, 60): turns[task] for task in sorted(turns)},
         "tasks_with_enough": {str(k): len(tasks) for k, tasks in fitting.items()},
         "shots": limits.support if limits else None, "official_split": official,
-        "splits": {split: sorted(task for task, home in splits.items() if home == split) for split in SPLITS},
+        "splits": named,
         "dialogues_of_split": {split: sum(home == split for home in homes.values()) for split in SPLITS},
         "damaged": report.damaged, "faults": [fault._asdict() for fault in report.faults],
     }

@@ -43,6 +43,11 @@ def _tokenizers() -> Any:
     return tokenizers
 
 
+def _whole(text: str) -> str:
+    """The text with "?" for half a surrogate pair, which a damaged file may hold and ``tokenizers`` refuses."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _signs(texts: Iterable[str], most: int) -> list[str]:
     """The most frequent Chinese signs that stand at least twice in the texts."""
     count = Counter(sign for text in texts for sign in _IS_HAN.findall(unicodedata.normalize("NFKC", text)))
@@ -71,7 +76,7 @@ class Subwords:
         """
         if not 100 <= size <= MOST:
             raise SubwordError(f"subword vocabulary size is {size}; it must be 100 to {MOST}")
-        texts = sorted(texts)
+        texts = sorted(map(_whole, texts))
         if not texts:
             raise SubwordError("a subword vocabulary cannot be learned from no text")
         library = _tokenizers()
@@ -148,7 +153,8 @@ class Subwords:
         """The pieces of many texts. Pieces never cross blanks, so each different word is looked up just once."""
         split = [_PARTS.findall(text) for text in texts]
         new = sorted({word for words in split for word in words}.difference(self._known))
-        for word, encoding in zip(new, self._tokenizer.encode_batch(new, add_special_tokens=False)):
+        readable = [_whole(word) for word in new]
+        for word, encoding in zip(new, self._tokenizer.encode_batch(readable, add_special_tokens=False)):
             found = zip(encoding.tokens, encoding.offsets)
             pieces = [word[a:b] if piece == _UNKNOWN else piece for piece, (a, b) in found]
             self._known[word] = tuple(pieces[1:] if pieces[0] == WORD and _IS_HAN.match(word) else pieces)

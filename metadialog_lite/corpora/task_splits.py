@@ -90,7 +90,8 @@ def split_tasks(dialogues: Sequence[Dialogue], limits: Limits, kind: Kind) -> tu
 
 def _hashed(tasks: Sequence[str], salt: str) -> list[str]:
     """Tasks in the order of a hash of their names."""
-    return sorted(tasks, key=lambda task: hashlib.sha256(f"metadialog-lite/{salt}/1/{task}".encode()).digest())
+    salted = {task: f"metadialog-lite/{salt}/1/{task}".encode("utf-8", "replace") for task in tasks}
+    return sorted(tasks, key=lambda task: hashlib.sha256(salted[task]).digest())
 
 
 def _by_hash(tasks: Sequence[str], salt: str) -> dict[str, str]:
