@@ -48,6 +48,7 @@ def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
     notebook, identifier, buttons = PANELS[name]
     labpage.write_notebook(folder / f"{name}.ipynb", cells_for(notebook, identifier))
     page = labpage.open_notebook(browser, lab, name).page
+    page.set_viewport_size({"width": 1280, "height": 2000})  # a panel taller than the window would be cut off
     labpage.run_all(page)
     labpage.wait_done(page, 300_000)
     panel = page.locator(".md-panel").last
