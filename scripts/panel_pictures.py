@@ -58,7 +58,7 @@ def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
         else:
             panel.get_by_role("button", name=button, exact=True).first.click()
         page.wait_for_timeout(8000)
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(15_000)  # figures are drawn late on a busy machine
     panel.screenshot(path=OUT / f"{name}.png")
     page.context.close()
 
