@@ -93,7 +93,7 @@ def build_learner(
     try:
         config = ModelConfig(vocabulary=len(vocabulary), **size)
     except TypeError as error:
-        known = "size, width, attention, mlp, layers, heads, max_length"
+        known = "width, attention, mlp, layers, heads, max_length, size"
         raise ValueError(f"model size: {error}; known are {known}") from error
     learner = make_learner(name, config, vocabulary, seed=seed, **(options or {}))
     start_with_frequencies(learner, source)

@@ -73,7 +73,7 @@ def test_wrong_learners_and_options_are_named(name: str, options: dict[str, Any]
 
 
 def test_wrong_model_sizes_are_named() -> None:
-    for model, word in (({"wide": 3}, "wide.*known are size, width"), ({"width": -1}, "width is -1"),
+    for model, word in (({"wide": 3}, "wide.*known are width"), ({"width": -1}, "width is -1"),
                         ({"width": "big"}, "'big'"), ({"attention": 10, "heads": 4}, "multiple of heads")):
         with pytest.raises(ValueError, match=word):
             build_learner("maml", world(), model=model)
