@@ -8,7 +8,7 @@ from typing import Any
 from metadialog_lite.challenges.schema import Judged, Point, Training, Trainings
 from metadialog_lite.lab.comparison_plots import empty_figure
 from metadialog_lite.lab.comparison_text import number
-from metadialog_lite.lab.figures import LOOKS, NATS, line
+from metadialog_lite.lab.figures import FLOOR, LOOKS, NATS, line
 
 #: Who judges a training, as a reader calls them.
 GROUPS = {"seen": "training speakers, training turns", "known": "training speakers, other turns",
@@ -84,7 +84,7 @@ def points_text(points: Sequence[Point]) -> str:
 def pool_traces() -> list[dict[str, Any]]:
     """Traces of the pool panel without numbers, and of :func:`pool_numbers`."""
     return [line(look, GROUPS[name]) for name, look in GROUP_LOOKS.items()] + [
-        line(LOOKS[4], "the floor", [], []) | {"mode": "lines"}]
+        line(FLOOR, "Bayes floor (best possible)") | {"mode": "lines"}]
 
 
 def pool_numbers(run: Training) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def test_three_plots_follow_the_choice(capabilities: Visit) -> None:
     page = capabilities.page
     drawn(page, BEST)
     assert page.evaluate(f"[...new Set({DRAWN}.map(t => t.xaxis))].length") == 3
-    page.get_by_label("Who").select_option("Meta-Optimization")
+    page.get_by_label("Who").select_option("Meta-Optimization (2 measured)")
     drawn(page, ["maml", "meta_sgd"])
     page.get_by_label("Measure").select_option("loss")
     page.wait_for_function(f"{PLOT}.layout.yaxis.title.text === 'nats per turn'", timeout=10_000)

@@ -29,7 +29,7 @@ def challenges(browser: Any, lab: Lab) -> Iterator[Visit]:
 
 def test_from_few_speakers_to_ever_new_ones(challenges: Visit) -> None:
     page = challenges.page
-    title = f"{PLOTS}[0].layout.title.text"
+    title = f"({PLOTS}[0].layout.title?.text ?? '')"
     page.wait_for_function(f"{title}.includes('8')", timeout=10_000)
     page.wait_for_selector("text=that is remembering, not learning", timeout=10_000)
     assert page.evaluate(f"Math.min(...{PLOTS}[0].data[0].y)") < 0  # below the floor
@@ -45,7 +45,7 @@ def test_from_few_speakers_to_ever_new_ones(challenges: Visit) -> None:
 
 def test_costs_against_everything(challenges: Visit) -> None:
     page = challenges.page
-    axis = f"{PLOTS}[1].layout.xaxis.title.text"
+    axis = f"{PLOTS}[1].layout.xaxis.title?.text"
     page.wait_for_function(f"{axis} === 'inner steps'", timeout=10_000)
     page.get_by_label("Against").select_option("speakers in one step")
     page.get_by_label("Measure").select_option("memory, MB")
