@@ -111,7 +111,7 @@ def _make(
             todo, progress = plan.missing(retry_failed)
             say.print(f"{progress.total} runs, {progress.skipped} finished before"
                       + (f", {progress.kept} failed before (--retry-failed tries them again)" if progress.kept else "")
-                      + f": {len(todo)} to make", highlight=False)
+                      + f": {len(todo)} to make", highlight=False, soft_wrap=True)
             try:
                 if todo:
                     _work(plan, todo, progress, names, scheduler, workers, metric, stop)
@@ -128,7 +128,8 @@ def _make(
     if progress is None:
         return True
     say.print(f"{progress.done} done, {progress.failed} failed, {progress.left} not made"
-              + (": stopped; the same command goes on" if stop.is_set() and progress.left else ""), highlight=False)
+              + (": stopped; the same command goes on" if stop.is_set() and progress.left else ""),
+              highlight=False, soft_wrap=True)
     if with_report and not stop.is_set() and not wrong and progress.done + progress.failed:
         report(plan.store.folder)
     return bool(wrong or progress.failed or progress.left)
