@@ -247,7 +247,8 @@ def _line(fault: Any) -> str:
 
 
 _ADVICE = {
-    "inner_lr": " (start with 0.0003 to 0.001; much larger steps make training diverge)",
+    "inner_lr": " (0.0005 to 0.001 for fixed rates, 0.0002 where rates are learned over several steps; much larger "
+                "steps make training diverge)",
     "inner_steps": " (a whole number from 1 to 20; 3 is usual)",
     "shots": " (a whole number of support turns, such as 16)",
     "meta_steps": " (a whole number; 0 = evaluate the start, 20 = seconds, 2000 = a good learner)",
