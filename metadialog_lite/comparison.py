@@ -7,6 +7,7 @@ never made twice; what was not run has no row.
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -144,7 +145,7 @@ class Plan:
                 "--seconds", f"{seconds:.4g}", "--seed", str(self.seed + seed),
                 "--outer-lr", f"{rate * stage.rate:g}", "--shots", stage.shots,
                 "--word-dropout", f"{stage.word_dropout:g}",
-                *(part for key, value in options.items() for part in ("--option", f"{key}={value}")),
+                *(part for key, value in options.items() for part in ("--option", f"{key}={json.dumps(value)}")),
                 "--out", str(self.checkpoint(name))]
 
     def evaluate(self, checkpoint: str, learner: str | None = None, trial: bool = False) -> list[str]:
@@ -219,7 +220,7 @@ def made_already(command: Sequence[str]) -> bool:
 def call(command: Sequence[str]) -> str:
     """Run ``metadialog-lite``; a checkpoint is marked as partial until it is done. Returns what it printed.
 
-    Raises RuntimeError with the command and its last words when it fails.
+    Raises RuntimeError with the command and its last words when it fails, ValueError when it was not understood.
     """
     partial = Path(f"{command[-1]}.part") if command[0] == "train" else None
     if partial:
@@ -227,7 +228,8 @@ def call(command: Sequence[str]) -> str:
     done = subprocess.run([sys.executable, "-m", "metadialog_lite.cli", *command], capture_output=True, text=True,
                           check=False)
     if done.returncode:
-        raise RuntimeError(f"{words(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        kind = RuntimeError if done.returncode == 1 else ValueError  # a command that is wrong has not diverged
+        raise kind(f"{words(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     if partial:
         partial.unlink()
     return done.stdout

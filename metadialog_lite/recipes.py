@@ -50,16 +50,16 @@ class Recipe:
 
 
 _STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0}
-#: Gates are relaxed first and nearly hard at the end, as an adapted model has them (EQ-GATE-1).
-_SHARP = {"sharp": 5.0}
+#: Gates are relaxed first and hard at the end, as an adapted model has them (EQ-GATE-1, EQ-GATE-3).
+_GATES, _HARD = {**_STEP, "sharp": 5.0}, {"straight": True}
 RECIPES: dict[str, Recipe] = {
     "hypernetwork": Recipe(after=True),
     "fast_weights": Recipe(after=True),
     "in_context": Recipe(after=True),
-    "structure": Recipe(_STEP, after=True, rates=True, late=_SHARP),
+    "structure": Recipe(_GATES, after=True, rates=True, late=_HARD),
     "parameters": Recipe(_STEP, after=True, rates=True),
-    "structure_parameters": Recipe(_STEP, after=True, rates=True, late=_SHARP),
-    "structure_off": Recipe({**_STEP, "gates": False}, after=True, rates=True, late=_SHARP,
+    "structure_parameters": Recipe(_GATES, after=True, rates=True, late=_HARD),
+    "structure_off": Recipe({**_GATES, "gates": False}, after=True, rates=True, late=_HARD,
                             learner="structure_parameters"),
     "maml": Recipe({**_STEP, "learned_rates": True, "boost": 100.0}),
     "fomaml": Recipe({"inner_lr": 0.0005, "inner_steps": 3}),

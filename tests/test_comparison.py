@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from metadialog_lite import comparison
-from metadialog_lite.cli import app
+from metadialog_lite.cli import _pairs, app
 from metadialog_lite.comparison import Trials, finished, paired, plans, verdict
 from metadialog_lite.families import LEARNERS
 from metadialog_lite.recipes import BASELINES, BUDGET, RATES, RECIPES, STAGES, WARM
@@ -44,6 +44,20 @@ def test_everybody_has_the_same_trials(tmp_path: Path) -> None:
         own = [float(c[c.index("--seconds") + 1]) for c in trial if "first" not in c[-1] and c[0] == "train"]
         assert own == [100.0 if plan.learner == "finetune" else 25.0]
         assert trial[-1][trial[-1].index("--split") + 1] == "valid"
+
+
+def test_options_reach_the_learner_through_the_command_line(tmp_path: Path) -> None:
+    """True and False are JSON there, and text would be refused."""
+    for plan in plans(RECIPES, "restaurants.en", [1], tmp_path, tmp_path):
+        last = plan.commands()[-2]
+        given = _pairs("option", [last[i + 1] for i, part in enumerate(last) if part == "--option"])
+        recipe = RECIPES[plan.learner]
+        assert given == {**recipe.options, **recipe.late}
+
+
+def test_a_command_that_is_not_understood_has_not_diverged() -> None:
+    with pytest.raises(ValueError, match="ended with 2"):
+        comparison.call(["evaluate", "--checkpoint", "nowhere", "--world", "restaurants.en", "--json"])
 
 
 def test_a_trial_that_diverged_is_not_the_best() -> None:

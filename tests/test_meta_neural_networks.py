@@ -8,7 +8,7 @@ from test_gradients import largest_error
 from test_meta_networks import assert_batched_equals_looped, shaken
 from tiny import CONFIG, VOCABULARY, make_batches, make_tasks, make_tiny
 
-from metadialog_lite.episodes import encode_turns
+from metadialog_lite.episodes import encode_turns, stack_tasks
 from metadialog_lite.families.masks import (
     apart,
     architectures,
@@ -24,7 +24,16 @@ from metadialog_lite.families.masks import (
     undecided,
     with_mask,
 )
-from metadialog_lite.families.meta_neural_networks import GATES, OPEN, SCORES, gate, gated, scale, score_shapes
+from metadialog_lite.families.meta_neural_networks import (
+    GATES,
+    OPEN,
+    SCORES,
+    gate,
+    gated,
+    scale,
+    score_shapes,
+    straight_through,
+)
 from metadialog_lite.model import ModelConfig
 
 LEARNERS = ["structure", "parameters", "structure_parameters"]
@@ -141,6 +150,22 @@ def test_sharper_gates_are_nearer_to_hard_ones_and_begin_and_step_alike():
     assert found[0] == pytest.approx(found[1])
     with pytest.raises(ValueError, match="sharp is 0"):
         make_tiny("structure", sharp=0.0)
+
+
+def test_straight_gates_train_what_is_returned_and_have_the_relaxed_gates_slope():
+    """EQ-GATE-3: hard forward, relaxed backward; so the losses of training are those of the adapted model."""
+    score = torch.tensor([-0.3, -0.05, 0.05, 0.3], dtype=torch.float64, requires_grad=True)
+    value = straight_through(score, 2.0)
+    assert value.tolist() == pytest.approx([0, 0, 1, 1])
+    (slope,), (relaxed,) = (torch.autograd.grad(g.sum(), score) for g in (value, gate(score, False, 2.0)))
+    torch.testing.assert_close(slope, relaxed)
+    assert float(slope.min()) > 0
+    support, query = make_tasks(1, 4)[0], make_tasks(1, 4, seed=1)[0]
+    for straight in (True, False):
+        learner = shaken("structure_parameters", inner_lr=0.0005, sharp=2.0, straight=straight)
+        trained = learner.task_loss(learner.phi(), *(stack_tasks([t], VOCABULARY) for t in (support, query)))[1]
+        returned = learner.adapt(support).nll(query)
+        assert torch.allclose(trained.reshape(-1, 3).mean(0), returned.mean(0)) == straight
 
 
 def test_structure_off_has_as_many_parameters_begins_alike_and_never_removes_anything():

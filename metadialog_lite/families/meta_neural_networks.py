@@ -52,6 +52,15 @@ def gate(score: Tensor, hard: bool, sharp: float = 1.0) -> Tensor:
     return (1.2 * (sharp * score).sigmoid() - 0.1).clamp(0, 1)
 
 
+def straight_through(score: Tensor, sharp: float) -> Tensor:
+    """EQ-GATE-3: the hard gate's value with the relaxed gate's derivative (Bengio et al. 2013, arXiv 1308.3432).
+
+    What is trained is then what :meth:`adapt` returns. The derivative is not the hard gate's own, which is 0.
+    """
+    relaxed = gate(score, False, sharp)
+    return relaxed + (gate(score, True) - relaxed).detach()
+
+
 def scale(score: Tensor) -> Tensor:
     """EQ-GATE-2: a = g(s0) + g'(s0) (s - s0), the tangent of EQ-GATE-1 (c = 1) at s0, where scores begin: the control.
 
@@ -96,6 +105,8 @@ class StructureParameters(MetaSGD):
                             (at 0.02 nothing closed in a minute of training; at 0.3 two of five gates, in 40 s more)
     sharp                   c of EQ-GATE-1. Gates half open in training are a loss when they are made hard: train with 1
                             first and with more at the end
+    straight                hard gates forward, relaxed ones backward (EQ-GATE-3), for the end of training: gates that are
+                            only nearly hard were found to lose most of what was adapted when they were made hard
     gates                   False is the control, structure off: as many parameters, read from the same D and refined by
                             the same steps, scale the parts instead of switching them (EQ-GATE-2). There is nothing to
                             make hard, so that ``sharp`` and ``sparsity`` mean nothing then
@@ -108,14 +119,14 @@ class StructureParameters(MetaSGD):
     def __init__(
         self, model: DialogueModel, vocabulary: Vocabulary, inner_lr: float = 0.0003, inner_steps: int = 1,
         pace: float = 10.0, rank: int = 2, sparsity: float = 0.3, sharp: float = 1.0,
-        gates: bool = True,
+        gates: bool = True, straight: bool = False,
     ) -> None:
         super().__init__(model, vocabulary, inner_lr, inner_steps, pace)
         if not 0 <= sparsity <= 10:
             raise ValueError(f"sparsity is {sparsity}; it must be from 0 to 10 (nats; 0 keeps every gate open)")
         if not 0 < sharp <= 100:
             raise ValueError(f"sharp is {sharp}; it must be above 0 and at most 100 (1: relaxed, 5: nearly hard)")
-        self.rank, self.sparsity, self.sharp, self.gates = rank, sparsity, sharp, gates
+        self.rank, self.sparsity, self.sharp, self.gates, self.straight = rank, sparsity, sharp, gates, straight
         self.encoder = make_encoder(model)
         width = model.config.width
         self.emit = make_emission(model, rank) if self.proposes_parameters else nn.ParameterDict()
@@ -173,11 +184,13 @@ class StructureParameters(MetaSGD):
         return super().query_losses(self.with_gates(theta), query)
 
     def with_gates(self, theta: Theta, hard: bool = False) -> Theta:
-        """f_theta with its structure: relaxed gates while training, hard ones in what :meth:`adapt` returns."""
+        """f_theta with its structure: relaxed gates in training, hard ones at its end and in what :meth:`adapt` returns."""
         if not self.proposes_structure or SCORES + "layer0_heads" not in theta:
             return theta
         if not self.gates:
             return gated(theta, self.model.config, scale)
+        if self.straight and not hard:
+            return gated(theta, self.model.config, lambda score: straight_through(score, self.sharp))
         return gated(theta, self.model.config, lambda score: gate(score, hard, self.sharp))
 
     def finish(self, theta: Theta) -> Theta:
