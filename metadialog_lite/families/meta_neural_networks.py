@@ -105,8 +105,8 @@ class StructureParameters(MetaSGD):
                             (at 0.02 nothing closed in a minute of training; at 0.3 two of five gates, in 40 s more)
     sharp                   c of EQ-GATE-1. Gates half open in training are a loss when they are made hard: train with 1
                             first and with more at the end
-    straight                hard gates forward, relaxed ones backward (EQ-GATE-3), for the end of training: gates that are
-                            only nearly hard were found to lose most of what was adapted when they were made hard
+    straight                hard gates forward, relaxed ones backward (EQ-GATE-3), for the end of training: gates that
+                            are only nearly hard were found to lose most of what was adapted when they are made hard
     gates                   False is the control, structure off: as many parameters, read from the same D and refined by
                             the same steps, scale the parts instead of switching them (EQ-GATE-2). There is nothing to
                             make hard, so that ``sharp`` and ``sparsity`` mean nothing then
@@ -184,7 +184,7 @@ class StructureParameters(MetaSGD):
         return super().query_losses(self.with_gates(theta), query)
 
     def with_gates(self, theta: Theta, hard: bool = False) -> Theta:
-        """f_theta with its structure: relaxed gates in training, hard ones at its end and in what :meth:`adapt` returns."""
+        """f_theta with its structure: relaxed gates in training, hard ones at its end and in :meth:`adapt`'s result."""
         if not self.proposes_structure or SCORES + "layer0_heads" not in theta:
             return theta
         if not self.gates:
