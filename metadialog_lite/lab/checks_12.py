@@ -43,11 +43,11 @@ _REGRET_MISTAKES = (
 def most_to_gain(answer: Any) -> Verdict:
     """``answer(loss, bayes, prior)``: the index of the capability with most nats left above the floor."""
     random, problems = fresh(), []
-    for place in torch.randperm(5, generator=random).tolist():  # each place is right once: no constant passes
+    for place in 2 * torch.randperm(5, generator=random).tolist():  # each place is right twice: no constant passes
         bayes = 0.2 + 2 * torch.rand(5, dtype=torch.float64, generator=random)
         left = 0.05 + 0.3 * torch.rand(5, dtype=torch.float64, generator=random)
         left[place] = 0.5
-        gained = 0.1 + 2 * torch.rand(5, dtype=torch.float64, generator=random)
+        gained = 0.1 + 0.6 * torch.rand(5, dtype=torch.float64, generator=random)  # so that rival ideas differ
         problems.append((bayes + left, bayes, bayes + left + gained))
     return judge(
         answer, problems, lambda x, b, p: _regret(x, b), _REGRET_MISTAKES,
