@@ -30,7 +30,7 @@ def test_every_learner_offered_exists():
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    ({"inner_lr": -0.1}, ["inner_lr: got -0.1", "greater than 0", "0.0003 to 0.001"]),
+    ({"inner_lr": -0.1}, ["inner_lr: got -0.1", "greater than 0", "0.0005 to 0.001"]),
     ({"inner_lr": 50}, ["inner_lr: got 50", "less than or equal to 1"]),
     ({"inner_lr": float("nan")}, ["inner_lr: got nan", "finite"]),
     ({"inner_lr": "fast"}, ["inner_lr: got 'fast'", "number"]),
