@@ -56,7 +56,7 @@ class ExperimentParameters(Parameters):
 class ReportParameters(Parameters):
     """What the report can be told: a folder of runs, and by which number to judge."""
 
-    without: ClassVar[tuple[str, ...]] = tuple(Parameters.model_fields)
+    without: ClassVar[tuple[str, ...]] = tuple(name for name in Parameters.model_fields if name != "shots")
 
     folder: str = "shipped"
     metric: str = "gap_closed"
