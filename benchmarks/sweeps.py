@@ -139,6 +139,7 @@ def synthetic(folder: Path, runs: int) -> None:
     """Store made-up runs: 5 learners, 10 rates, many seeds, one in fifty failed; results of full size."""
     from metadialog_lite.runs.sweep import Job, Sweep
 
+    folder.mkdir(parents=True, exist_ok=True)
     notebook = load_notebook("experiment")
     plan = Sweep(notebook, (), Store(folder))
     for number in range(runs):
