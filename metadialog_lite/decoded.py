@@ -15,7 +15,7 @@ from typing import Any
 
 from metadialog_lite.episodes import draw_episodes
 from metadialog_lite.families.base import Learner
-from metadialog_lite.metrics import F1, bleu, distinct, entity_f1, joint_goal, slot_error, slot_f1
+from metadialog_lite.metrics import F1, bleu, distinct, entity_f1, joint_goal, mentions, slot_error, slot_f1
 from metadialog_lite.turns import EMPTY, TaskSource, Turn
 from metadialog_lite.world import BayesReference, World
 
@@ -105,22 +105,28 @@ def _decode(
     return result
 
 
-def _right(source: TaskSource, turn: Turn, state: tuple[str, ...]) -> bool:
+def _right(source: Any, turn: Turn, state: tuple[str, ...]) -> bool:
     """Whether a whole state is right: token by token, or for real states slot by slot, any surface form."""
     parse = getattr(source, "parse_state", None)
-    return state == turn.state if parse is None else joint_goal(parse(state), turn.meaning.state) == 1
+    return state == turn.state if parse is None else joint_goal(parse(state), source.true_state(turn)) == 1
 
 
 def _judge_states(result: Decoded, source: Any, answered: Sequence[tuple[Turn, Said]]) -> None:
-    """Metrics that need slots and values: they stand in ``Turn.meaning`` of real turns, which no model sees."""
+    """Metrics that need slots and values: they stand in ``Turn.meaning`` of real turns, which no model sees.
+
+    Due is what the reference says of the corpus's values, and too much what it does not say: it has no slot error.
+    """
     slots, entities, wrong, due, fuzzy = F1(), F1(), 0, 0, 0.0
-    known = {form for turn, _ in answered for true in turn.meaning.state for form in true.forms}
-    for turn, (state, _, words) in answered:
-        said, truth, text = source.parse_state(state), turn.meaning.state, source.text(words)
+    truths = [source.true_state(turn) for turn, _ in answered]
+    known = {form for truth in truths for true in truth for form in true.forms}
+    for truth, (turn, (state, _, words)) in zip(truths, answered, strict=True):
+        said, text, reference = source.parse_state(state), source.text(words), source.text(turn.response)
         fuzzy += joint_goal(said, truth, fuzzy=True)
         slots += slot_f1(said, truth)
-        entities += entity_f1(text, source.text(turn.response), known)
-        errors, values = slot_error(text, turn.meaning.values, [form for true in truth for form in true.forms])
+        entities += entity_f1(text, reference, known)
+        spoken = [value for value in map(source.written, turn.meaning.values) if mentions(reference, value)]
+        others = [form for true in truth for form in true.forms if not mentions(reference, form)]
+        errors, values = slot_error(text, spoken, others)
         wrong, due = wrong + errors, due + values
     result.jga_fuzzy, result.slot_f1, result.entity_f1 = fuzzy / len(answered), slots.f1, entities.f1
     result.slot_error = wrong / due if due else None

@@ -13,6 +13,7 @@ from metadialog_lite.corpora.dialogues import ReadingReport, parse_state
 from metadialog_lite.corpora.load import READERS, find_corpus, read_dialogues
 from metadialog_lite.corpora.splits import SPLITS
 from metadialog_lite.corpora.subwords import WORD
+from metadialog_lite.decoded import decode_learner
 from metadialog_lite.episodes import SPECIALS, Vocabulary, encode_turns
 from metadialog_lite.turns import EMPTY, Turn
 from tests import tiny_corpora as tiny
@@ -122,6 +123,35 @@ def test_states_and_acts_are_read_back_from_their_tokens(corpus):
         assert all(part for part in corpus.parse_act(turn.act))
         filled += bool(said)
     assert filled
+
+
+class Oracle:
+    """Says of every turn what the corpus says; ``also`` is added to each response."""
+
+    def __init__(self, *also: str) -> None:
+        self.also = also
+
+    def adapt(self, support: list[Turn]) -> Oracle:
+        return self
+
+    def replies(self, prompts: list[Turn]) -> list[Turn]:
+        return [turn._replace(response=(*turn.response, *self.also)) for turn in prompts]
+
+
+def test_who_says_what_the_corpus_says_makes_no_error(corpus):
+    """Each metric at its best, in every corpus: slots and values are compared as they are written in a state."""
+    said = decode_learner(Oracle(), corpus, 4, len(corpus.tasks("test")), 8, 0, "test")
+    assert said.bleu == pytest.approx(100)
+    if "state" in corpus.capabilities:
+        assert (said.jga, said.jga_carried, said.jga_fuzzy, said.slot_f1, said.act_accuracy) == (1, 1, 1, 1, 1)
+        assert said.slot_error == 0
+
+
+def test_a_value_of_the_state_that_the_reference_does_not_say_is_a_slot_error(tmp_path):
+    corpus = load_corpus(str(tiny.write(tmp_path, tiny.sgd())))
+    said = decode_learner(Oracle(*corpus.pieces("for two")), corpus, 4, len(corpus.tasks("test")), 8, 0, "test")
+    assert said.slot_error > 0
+    assert said.jga == 1
 
 
 def test_sizes_are_checked(corpus):

@@ -50,6 +50,7 @@ def test_right_answers_pass(identifier: str, answer: Any) -> None:
 
 @pytest.mark.parametrize(("identifier", "answer", "label"), [
     ("09.1", lambda steps, seen, valid, test: steps[seen.index(min(seen))], "training speakers"),
+    ("09.1", lambda steps, seen, valid, test: steps[-1], "last step"),
     ("09.1", lambda steps, seen, valid, test: steps[test.index(min(test))], "test speakers"),
     ("09.1", first_rise, "first rise"),
     ("09.1", lambda steps, seen, valid, test: valid.index(min(valid)), "index"),

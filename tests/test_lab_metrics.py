@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
 
+from metadialog_lite.corpora.dialogues import Value
 from metadialog_lite.lab import metrics
+from metadialog_lite.metrics import joint_goal
 from metadialog_lite.turns import Turn
 
 WORDS = ("the", "a", "table", "is", "booked", "for", "lunch", ",", "north", "you")
@@ -54,6 +57,19 @@ def test_joint_goal_accuracy_and_its_relatives() -> None:
     assert metrics.slot_accuracy(said, gold) == 6 / 8
     assert metrics.slot_accuracy(said, gold, filled=True) == 4 / 5
     assert metrics.slot_accuracy([("thai",)], [("thai", "-")]) == 1  # a garbled state is filled up
+
+
+def test_both_definitions_of_joint_goal_accuracy_agree() -> None:
+    """EQ-JGA-1 compares states of fixed length, EQ-JGA-3 slots and values: the same where both apply."""
+    draw = np.random.default_rng(0)
+    gold, said = (list(map(tuple, draw.choice(["-", "thai", "north"], (60, 2)))) for _ in range(2))
+
+    def slots(state: Sequence[str]) -> dict[str, str]:
+        return {str(place): value for place, value in enumerate(state) if value != "-"}
+
+    each = [joint_goal(slots(a), [Value(slot, (value,)) for slot, value in slots(b).items()])
+            for a, b in zip(said, gold, strict=True)]
+    assert 0 < metrics.joint_goal_accuracy(said, gold) == sum(each) / 60 < 1
 
 
 def test_ones_own_state_is_carried_and_the_gold_one_is_not() -> None:

@@ -196,3 +196,14 @@ def test_a_wheel_carries_worlds_and_notebooks(tmp_path):
         assert files
         assert {f"metadialog_lite/_shipped/{folder}/{path.name}" for path in files} <= names
     assert not [name for name in names if name.startswith(("tests/", "work/", "data/", "notebooks/"))]
+
+
+def test_the_notebooks_lead_from_one_to_the_next_in_the_order_of_the_map() -> None:
+    """README's map, and each notebook's footer with its Back and Next."""
+    folder = ROOT / "notebooks"
+    order = re.findall(r"^\| \d+ \| \[[^]]*\]\(notebooks/(\w+)\.ipynb\)", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert sorted(order) == sorted(path.stem for path in folder.glob("*.ipynb"))
+    for before, name, after in zip(["", *order], order, [*order[1:], ""]):
+        footer = "".join(json.loads((folder / f"{name}.ipynb").read_text("utf-8"))["cells"][-1]["source"])
+        for word, other in (("Back", before), ("Next", after)):
+            assert re.findall(rf"\*\*{word}:\*\* \[[^]]*\]\((\w+)\.ipynb\)", footer) == [other] * bool(other), name

@@ -18,6 +18,7 @@ from metadialog_lite.corpora.dialogues import (
     ReadingReport,
     State,
     Truth,
+    Value,
     act_text,
     parse_act,
     parse_state,
@@ -133,14 +134,19 @@ class DialogueCorpus:
         """The parts of an act, such as ``("offer name", "request city")``."""
         return parse_act(self.text(tokens))
 
-    def accepted(self, turn: Turn) -> dict[str, tuple[str, ...]]:
-        """Slot -> every value that is right after this turn, written as :meth:`parse_state` writes them.
+    def written(self, text: str) -> str:
+        """A slot or value of the corpus as :meth:`text` writes it: small letters, no blank between Chinese words."""
+        return self.text(self.pieces(plain(text)))
 
-        The first one is what ``turn.state`` says.
-        """
+    def true_state(self, turn: Turn) -> State:
+        """The state after this turn with all its forms, written as :meth:`parse_state` writes them."""
         state = turn.meaning.state if isinstance(turn.meaning, Truth) else ()
-        return {self.text(self.pieces(value.slot)):
-                tuple(dict.fromkeys(self.text(self.pieces(plain(form))) for form in value.forms)) for value in state}
+        return tuple(Value(self.written(slot), tuple(dict.fromkeys(map(self.written, forms))), free)
+                     for slot, forms, free in state)
+
+    def accepted(self, turn: Turn) -> dict[str, tuple[str, ...]]:
+        """Slot -> every value that is right after this turn; the first one is what ``turn.state`` says."""
+        return {value.slot: value.forms for value in self.true_state(turn)}
 
     def prompt(self, text: str) -> Turn:
         """A text of one's own as a first turn that waits for its response; of a long one the end, as in the corpus."""

@@ -172,7 +172,8 @@ def carried(answer: Any) -> Verdict:
     problems: list[tuple[Any, ...]] = []
     while len(problems) < 8:
         one = _conversation(draw)
-        if _own(*one) != _gold(*one) or len(problems) < 2:  # most of them tell the two apart
+        labels = {wrong.compute(*one): wrong.label for wrong in _OWN_MISTAKES} | {_own(*one): "right"}
+        if len(labels) == 5 or len(problems) < 2:  # most of them tell the right and all wrong ideas apart
             problems.append(one)
     return judge(
         answer, problems, _own, _OWN_MISTAKES,

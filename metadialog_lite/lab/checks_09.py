@@ -58,7 +58,7 @@ def keep(answer: Any) -> Verdict:
         count = draw.randint(7, 12)
         steps = [25 * (i + 1) for i in range(count)]
         turn = draw.randint(3, count - 2)
-        seen = [4.0 * 0.7**i + 0.01 * draw.random() for i in range(count)]
+        seen = [4.0 * 0.4**i + 0.2 * draw.random() for i in range(count)]  # flat at the end: its best is not the last
         valid, test = ([2.0 + 0.2 * abs(i - turn) + 0.35 * draw.random() for i in range(count)] for _ in range(2))
         one = (steps, seen, valid, test)
         rivals = [wrong.compute(*one) for wrong in _KEEP_MISTAKES[:5]]

@@ -49,9 +49,10 @@ _SLOPE_MISTAKES = (
 def slope_error(answer: Any) -> Verdict:
     """``answer(claimed, loss, theta, u)`` = |claimed · u − slope of the loss along u|, measured by two small moves."""
     random, problems = fresh(), []
-    for n in (3, 5, 2, 4):
+    for n, side in ((3, 1), (5, -1), (2, -1), (4, 1)):
         loss = random_loss(n, random)
         theta, u, wrong = (torch.randn(n, dtype=torch.float64, generator=random) for _ in range(3))
+        wrong = wrong * torch.sign(wrong @ u) * side  # claimed too much and too little: the sign shows
         problems.append((grad(loss)(theta) + wrong, loss, theta, u / u.norm()))
     return judge(
         answer, problems, _slope_error, _SLOPE_MISTAKES, tolerance=1e-4,
