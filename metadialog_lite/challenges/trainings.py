@@ -24,13 +24,16 @@ TRAIN_SHOTS, TABLE_SHOTS, TABLE_TASKS = (2, 4, 8, 16, 32), (0, 2, 4, 8, 16, 32),
 SHIFTS = ("style=1.0", "lexicon")
 POOLS = (8, 32, 128, 512, None)
 _STEP = {"inner_lr": 0.001, "inner_steps": 1, "pace": 4.0, "boost": 100.0}
-#: What is trained in the experiment on orders: the same options for both orders.
+#: What is trained in the experiment on orders: the same options for both orders. Without the boost of the embedding's
+#: rates, and at a smaller outer rate: with those of the other experiments first order diverged after 16 steps.
+_SHORT = {"inner_lr": 0.0005, "inner_steps": 1, "pace": 4.0, "learned_rates": True}
 ORDERS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("maml", {**_STEP, "learned_rates": True}),
-    ("fomaml", {**_STEP, "learned_rates": True}),
-    ("maml", {**_STEP, "learned_rates": True, "inner_steps": 3}),
-    ("fomaml", {**_STEP, "learned_rates": True, "inner_steps": 3}),
+    ("maml", _SHORT),
+    ("fomaml", _SHORT),
+    ("maml", {**_SHORT, "inner_steps": 3}),
+    ("fomaml", {**_SHORT, "inner_steps": 3}),
 )
+ORDERS_RATE = 0.004
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def orders(
     world: World, steps: int = 600, seed: int = 1, points: int = 6, say: Callable[[str], None] = print, **more: Any,
 ) -> list[Training]:
     """MAML and first-order MAML with the same options and as many steps."""
-    return [training(world, name, dict(options), None, steps, seed, points, say, **{"table": 20, **more})
+    return [training(world, name, dict(options), None, steps, seed, points, say,
+                     **{"table": 20, "outer_lr": ORDERS_RATE, **more})
             for name, options in ORDERS]
 
