@@ -2,8 +2,8 @@
 
     python scripts/real_samples.py sgd:FOLDER crosswoz:FOLDER multiwoz:FOLDER
 
-The full one is ``metadialog-lite compare --corpus NAME:FOLDER --run``. Results go to ``data/results/real``; what is there
-already is not made again.
+The full one is ``metadialog-lite compare --corpus NAME:FOLDER --run``. Results go to ``data/results/real``; what is
+there already is not made again.
 """
 
 from __future__ import annotations
