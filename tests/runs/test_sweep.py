@@ -170,8 +170,9 @@ def test_full_disks(tmp_path: Path) -> None:
     assert "finished runs are kept" in done.stderr
     assert "half a run" not in done.stdout
     assert ".partial" not in done.stdout
-    # On a busy machine asyncio may complain at the interpreter's very end; what the command itself says comes before.
-    assert "Traceback" not in done.stderr.split("Exception ignored in")[0]
+    # On a busy machine the interpreter's very end may add one of asyncio's; no other traceback is passed over.
+    noise = done.stderr.count("Exception ignored in: <function BaseEventLoop.__del__")
+    assert done.stderr.count("Traceback") == noise
 
 
 def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
