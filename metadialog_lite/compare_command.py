@@ -62,17 +62,17 @@ def _compare_real(
     corpus: str, learners: str, seeds: str, size: str, device: str, folder: Path, results: Path | None, run: bool
 ) -> None:
     """The same on real dialogues (real_comparison.py)."""
-    from metadialog_lite import recipes
+    from metadialog_lite import corpora, recipes
     from metadialog_lite.lab.real_data import read_real, verdict
     from metadialog_lite.real_comparison import BASELINES, RealPlan, plans
-    from metadialog_lite.workbench import load_source
 
     kept = results or data_dir() / "results" / "real"
     try:
         recipes.with_size({"size": size})
-        label = load_source(corpus=corpus).name
+        label = corpora.label(corpus)
         names = [*BASELINES, *recipes.REAL_RECIPES] if learners == "all" else learners.split(",")
-        first = RealPlan(corpus, label, names[0], 0, folder.resolve(), kept, size=size, device=device)
+        first = RealPlan(corpus, label, names[0], 0, folder.resolve(), kept,
+                         recipes.SCHEDULES[size], size, device)
         todo = plans(names, [int(seed) for seed in seeds.split(",")], first)
     except ValueError as error:
         say.print(f"[bold red]bad input:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

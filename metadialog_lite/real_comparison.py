@@ -2,6 +2,7 @@
 
     joint model, JOINT seconds ──► learner, META seconds ──► judged on held-out people (or services)
     joint model, JOINT + META seconds ─────────────────────► fine-tuned on the support, settings chosen on validation
+                                                             (finetune_short: in at most three steps, as the learners)
 
 Each training is an ordinary ``metadialog-lite train`` with the command kept in the result; a training or a result that
 is there already is never made again. There is no exact optimum here, so a result has losses alone.
@@ -9,6 +10,8 @@ is there already is never made again. There is no exact optimum here, so a resul
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,13 +23,13 @@ from metadialog_lite.episodes import Episode, draw_episodes
 from metadialog_lite.evaluation import Judged, evaluate, task_losses
 from metadialog_lite.families.baselines import FineTune, Trial
 from metadialog_lite.recipes import REAL_RECIPES, Recipe, Schedule
-from metadialog_lite.results import Result
+from metadialog_lite.results import Result, replacing
 from metadialog_lite.tuned import baseline
 from metadialog_lite.turns import TaskSource
 from metadialog_lite.workbench import load_source, prepare, training_seconds
 
 #: Baselines: both start from a joint model that was trained as long as a learner and its start together.
-BASELINES = ("prior", "finetune")
+BASELINES = ("prior", "finetune", "finetune_short")
 
 
 class QuickFineTune(FineTune):
@@ -34,6 +37,17 @@ class QuickFineTune(FineTune):
 
     RATES: ClassVar[dict[str, tuple[float, ...]]] = {"sgd": (0.003, 0.01, 0.03), "adam": (0.0003, 0.001, 0.003)}
     STEPS: ClassVar[tuple[int, ...]] = (5, 10, 20)
+
+
+class ShortFineTune(FineTune):
+    """Fine-tuning with as many gradient steps as the learners have (one to three), and larger rates to choose from."""
+
+    RATES: ClassVar[dict[str, tuple[float, ...]]] = {"sgd": (0.003, 0.01, 0.03, 0.1), "adam": (0.001, 0.003, 0.01)}
+    STEPS: ClassVar[tuple[int, ...]] = (1, 2, 3)
+
+
+#: learner -> how its settings are searched
+FINE_TUNED: dict[str, type[FineTune]] = {"finetune": QuickFineTune, "finetune_short": ShortFineTune}
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,9 @@ class RealPlan:
             if not settings["out"].exists():
                 yield told[-1]
                 train(settings, self.corpus, self.device)
+            if load_checkpoint(settings["out"]).info.get("diverged"):
+                raise RuntimeError(f"{told[-1]}: training diverged, nothing is stored. The last good state is in "
+                                   f"{settings['out']}; remove it to train again")
         yield f"# evaluating {self.learner} on {self.label}, training seed {self.seed}"
         checkpoint = load_checkpoint(steps[-1]["out"])
         result = self.judge(checkpoint, source)
@@ -114,8 +131,6 @@ class RealPlan:
 
     def choose(self, source: TaskSource) -> Any:
         """The outer rate by short trials on validation tasks, made once with training seed 0 and kept in a file."""
-        import json
-
         kept = self.results / "trials" / f"{self.label}.{self.size}.{self.learner}.json"
         if kept.exists():
             return json.loads(kept.read_text(encoding="utf-8"))
@@ -137,8 +152,7 @@ class RealPlan:
         if not fine:
             raise RuntimeError(f"{self.learner} on {self.label}: training diverged with each rate of {plan.rates}")
         chosen = {"best": float(min(fine, key=lambda rate: fine[rate])), "losses": losses, "seconds": plan.trial}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(chosen), encoding="utf-8")
+        _keep(kept, chosen)
         return chosen
 
     def judge(self, checkpoint: Checkpoint, source: TaskSource) -> Result:
@@ -147,7 +161,7 @@ class RealPlan:
         learner = checkpoint.learner.to(self.device)
         judged: Judged = learner
         more: dict[str, Any] = {}
-        if self.learner == "finetune":
+        if self.learner in FINE_TUNED:
             judged, more = tuned_once(self, learner, source)
         losses = task_losses(judged, source, plan.judged, self.tasks, plan.query_turns, 0, self.split)
         result = evaluate(judged, source, plan.judged, self.tasks, plan.query_turns, 0, self.split,
@@ -162,27 +176,29 @@ class RealPlan:
 
 def tuned_once(plan: RealPlan, start: Any, source: TaskSource) -> tuple[Judged, dict[str, Any]]:
     """Fine-tuning with settings chosen on validation tasks with training seed 0's joint model; and the settings."""
-    import json
-
     schedule = plan.schedule
-    kept = plan.results / "trials" / f"{plan.label}.{plan.size}.finetune.json"
+    kept = plan.results / "trials" / f"{plan.label}.{plan.size}.{plan.learner}.json"
     if kept.exists():
         chosen = json.loads(kept.read_text(encoding="utf-8"))
     else:
         found = draw_episodes(source, "valid", 0, 0, schedule.validation, max(schedule.tuned_at), schedule.query_turns)
         chosen = {}
         for k in schedule.tuned_at:
-            learner = QuickFineTune(start.model, start.vocabulary)
+            learner = FINE_TUNED[plan.learner](start.model, start.vocabulary)
             trials = learner.choose([Episode(e.task, e.support[:k], e.query) for e in found])
             chosen[str(k)] = trials[0]._asdict() | {"trials": len(trials)}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(chosen), encoding="utf-8")
+        _keep(kept, chosen)
     judged = {}
     for k in schedule.judged:
         at = max([t for t in schedule.tuned_at if t <= k], default=schedule.tuned_at[0])
         setting = {name: chosen[str(at)][name] for name in Trial._fields if name != "loss"}
         judged[k] = baseline("finetune", start, source, **setting)
     return judged, {"chosen": chosen, "validation_tasks": schedule.validation}
+
+
+def _keep(file: Path, chosen: dict[str, Any]) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(chosen), encoding="utf-8")
 
 
 def command(settings: dict[str, Any], corpus: str, device: str) -> str:
@@ -201,8 +217,9 @@ def command(settings: dict[str, Any], corpus: str, device: str) -> str:
 
 def shown(corpus: str) -> str:
     """A corpus as it stands in a stored command: the name, and FOLDER for wherever the user keeps it."""
-    name, colon, _ = corpus.partition(":")
-    return f"{name}:FOLDER" if colon else "FOLDER" if Path(corpus).exists() else name
+    name, colon, folder = corpus.partition(":")
+    few = "".join(re.findall(r"\+people=\w*$", folder or name))
+    return f"{name}:FOLDER{few}" if colon else f"FOLDER{few}" if Path(name.removesuffix(few)).exists() else name
 
 
 def _json(value: Any) -> str:
@@ -231,9 +248,9 @@ def finished(folder: Path, label: str, size: str = "tiny") -> dict[tuple[str, in
     for path in sorted(folder.glob(f"{label}.{size}.*.seed*.json")):
         try:
             result = Result.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found[path.name.split(".")[-3], int(result.options["training_seed"])] = result
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-        found[path.name.split(".")[-3], int(result.options["training_seed"])] = result
     return found
 
 

@@ -122,6 +122,16 @@ class Schedule:
     tuned_at: tuple[int, ...] = (4, 16)
 
 
+#: By model size. A larger model gets minutes (both stages in less than 20), smaller steps for its greater width, and
+#: is judged after fewer numbers of shots. What else was tried for the small one is in data/README.md.
+SCHEDULES: dict[str, Schedule] = {
+    "tiny": Schedule(),
+    "small": Schedule(joint=720.0, meta=240.0, joint_rate=0.006, rates=(0.0001, 0.0003), trial=60.0,
+                      judged=(0, 4, 16), validation=11),
+    "full": Schedule(joint=2700.0, meta=900.0, joint_rate=0.004, rates=(0.0001, 0.0003), trial=120.0,
+                     judged=(0, 4, 16), validation=11),
+}
+
 _REAL = {"inner_lr": 0.0001, "inner_steps": 1, "pace": 4.0}
 #: Learners on real dialogues, at least one of each family. The options were set by hand and not searched.
 REAL_RECIPES: dict[str, Recipe] = {

@@ -14,10 +14,10 @@ from typing import Annotated
 import torch
 import typer
 
+from metadialog_lite.corpora import label
 from metadialog_lite.paths import data_dir
 from metadialog_lite.real_comparison import RealPlan, plans
 from metadialog_lite.recipes import Schedule
-from metadialog_lite.workbench import load_source
 
 SCHEDULE = Schedule(joint=60.0, meta=30.0, trial=8.0, shots=(4, 8, 16), judged=(0, 4, 16), validation=6)
 TASKS = 24
@@ -33,8 +33,7 @@ def main(
     torch.set_num_threads(1)
     names, numbers = learners.split(","), [int(seed) for seed in seeds.split(",")]
     for corpus in corpora:
-        label = load_source(corpus=corpus).name
-        first = RealPlan(corpus, label, names[0], 0, folder.resolve(), data_dir() / "results" / "real",
+        first = RealPlan(corpus, label(corpus), names[0], 0, folder.resolve(), data_dir() / "results" / "real",
                          schedule=SCHEDULE, tasks=TASKS)
         for plan in plans(names, numbers, first):
             for command in plan.run():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metadialog_lite.corpora import CorpusError, DialogueCorpus, Subwords, TaskLimits, load_corpus
+from metadialog_lite.corpora import CorpusError, DialogueCorpus, Subwords, TaskLimits, label, load_corpus
 from metadialog_lite.corpora.dialogues import ReadingReport, parse_state
 from metadialog_lite.corpora.load import READERS, find_corpus, read_dialogues
 from metadialog_lite.corpora.splits import SPLITS
@@ -45,6 +45,24 @@ def words(turns: list[Turn], corpus: DialogueCorpus) -> set[str]:
 
 
 # What every corpus has in common
+
+
+def test_training_with_few_tasks_meets_these_alone_and_changes_nothing_else(corpus, tmp_path):
+    folder = tiny.write(tmp_path / corpus.name, WRITERS[corpus.name]())
+    there = len(load_corpus(str(folder)).tasks("train"))
+    met = {}
+    for few in (1, there - 1, there):
+        fewer = load_corpus(f"{folder}+people={few}")
+        assert label(f"{folder}+people={few}") == f"{corpus.name}+people={few}"
+        met[few] = {fewer.task("train", seed, index).name for seed in (0, 5) for index in range(3 * there)}
+        assert len(met[few]) == few
+        assert fewer.tokens == load_corpus(str(folder)).tokens
+        for split in ("valid", "test"):
+            assert fewer.task(split, 1, 1).support(8) == load_corpus(str(folder)).task(split, 1, 1).support(8)
+    assert met[1] <= met[there - 1] <= met[there]  # those of a smaller number are among those of a larger one
+    for wrong in ("0", str(there + 1), "", "two"):
+        with pytest.raises(CorpusError, match=rf"\+people={wrong}: a whole number from 1 to {there}"):
+            load_corpus(f"{folder}+people={wrong}")
 
 
 def test_tasks_are_a_pure_function_of_their_arguments_and_share_no_dialogue(corpus):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from made_up_real import write_real
 from small import Corpus
 from typer.testing import CliRunner
 
-from metadialog_lite import real_comparison, workbench
+from metadialog_lite import corpora, real_comparison, workbench
 from metadialog_lite.cli import app
 from metadialog_lite.episodes import draw_episodes
-from metadialog_lite.real_comparison import RealPlan, command, finished, plans, tuned_once
+from metadialog_lite.real_comparison import RealPlan, ShortFineTune, command, finished, plans, shown, tuned_once
 from metadialog_lite.recipes import CORPUS_MODELS, REAL_RECIPES, Schedule, with_size
 from metadialog_lite.workbench import build_learner
 
@@ -56,8 +57,9 @@ def test_trials_and_settings_are_made_once_for_all_training_seeds(plan: RealPlan
     assert not any("trial" in line for line in told)
     assert "--outer-lr 0.001" in told[1]
     learner = build_learner("prior", Corpus())
+    first, second = (replace(one, learner="finetune") for one in (plan, second))
     judged, more = tuned_once(second, learner, Corpus())
-    again, same = tuned_once(plan, learner, Corpus())
+    again, same = tuned_once(first, learner, Corpus())
     assert more == same
     assert isinstance(judged, dict)
     assert isinstance(again, dict)
@@ -75,7 +77,7 @@ def test_the_command_is_one_that_the_command_line_understands(plan: RealPlan) ->
 
 
 def test_compare_shows_what_is_stored_on_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbench, "load_source", lambda world=None, corpus=None: Corpus())
+    monkeypatch.setattr(corpora, "label", lambda name: name)
     folder = write_real(tmp_path, "letters")
     call = ["compare", "--corpus", "letters", "--results", str(folder)]
     done = CliRunner().invoke(app, call)
@@ -120,3 +122,51 @@ def test_every_recipe_builds_a_learner(name: str) -> None:
     recipe = REAL_RECIPES[name]
     learner = build_learner(recipe.learner or name, Corpus(), options=recipe.options)
     assert learner.phi()
+
+
+def test_short_fine_tuning_takes_no_more_steps_than_the_learners(plan: RealPlan) -> None:
+    for one in plans(["finetune", "finetune_short"], [0], plan):
+        list(one.run())
+    runs = finished(plan.results, "letters")
+    short = runs["finetune_short", 0].options["chosen"]
+    assert {at["inner_steps"] for at in short.values()} <= {1, 2, 3}
+    trials = {at["trials"] for at in short.values()}
+    assert trials == {2 * 3 * sum(len(rates) for rates in ShortFineTune.RATES.values())}  # whole or head, steps, rates
+    # Both begin with the same joint model: without support there is nothing to tell them apart.
+    assert runs["finetune", 0].options["per_task"]["0"] == runs["finetune_short", 0].options["per_task"]["0"]
+
+
+def test_a_training_that_diverged_leaves_no_result(plan: RealPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    list(plan.choose(Corpus()))
+    monkeypatch.setattr(real_comparison, "load_checkpoint", _diverged(real_comparison.load_checkpoint))
+    with pytest.raises(RuntimeError, match="training diverged, nothing is stored"):
+        list(plan.run())
+    assert not plan.result.exists()
+
+
+def _diverged(load: Any) -> Any:
+    def changed(name: Any, *more: Any) -> Any:
+        checkpoint = load(name, *more)
+        checkpoint.info["diverged"] = True
+        return checkpoint
+
+    return changed
+
+
+def test_a_file_that_is_no_run_is_passed_over(tmp_path: Path) -> None:
+    folder = write_real(tmp_path, "letters")
+    before = finished(folder, "letters")
+    one = next(folder.glob("*.seed0.json"))
+    told = json.loads(one.read_text(encoding="utf-8"))
+    del told["options"]["training_seed"]
+    (folder / "letters.tiny.maml.seed7.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "letters.tiny.maml.seed8.json").write_text("{", encoding="utf-8")
+    assert finished(folder, "letters").keys() == before.keys()
+
+
+def test_a_stored_command_says_nothing_of_ones_folders(tmp_path: Path) -> None:
+    assert shown("chitchat") == "chitchat"
+    assert shown("chitchat+people=11") == "chitchat+people=11"
+    assert shown(f"sgd:{tmp_path}") == "sgd:FOLDER"
+    assert shown(f"sgd:{tmp_path}+people=3") == "sgd:FOLDER+people=3"
+    assert shown(f"{tmp_path}+people=3") == "FOLDER+people=3"

@@ -26,7 +26,7 @@ from metadialog_lite.corpora.conversations import (
     read_conversations,
 )
 from metadialog_lite.corpora.filters import ClassroomFilter, load_filter
-from metadialog_lite.corpora.sharing import SharedTask
+from metadialog_lite.corpora.sharing import SharedTask, whose_turn
 from metadialog_lite.corpora.splits import SPLITS, Limits, enough, split_conversations, split_speakers
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
 from metadialog_lite.paths import data_dir
@@ -65,6 +65,7 @@ class ChitchatCorpus:
 
     name = "chitchat"
     capabilities: tuple[str, ...] = ("response",)
+    few: int | None = None  # only so many training people are met, see with_few
 
     def __init__(
         self,
@@ -108,12 +109,8 @@ class ChitchatCorpus:
         (seed, index) also decides which of the speaker's conversations are support and which are query.
         """
         speakers = self.speakers(split)
-        if index < 0:
-            raise CorpusError(f"index is {index}; it must be at least 0")
-        turn, place = divmod(index, len(speakers))
-        order = list(range(len(speakers)))
-        Random(f"{self.name}/{split}/{seed}/pass {turn}").shuffle(order)
-        return ChitchatTask(speakers[order[place]], self.limits, Random(f"{self.name}/{split}/{seed}/{index}"))
+        speaker = speakers[whose_turn(self.name, split, seed, index, len(speakers), self.few)]
+        return ChitchatTask(speaker, self.limits, Random(f"{self.name}/{split}/{seed}/{index}"))
 
     def check_size(self, shots: int, query_turns: int) -> None:
         """Raise CorpusError unless *every* task can give so many support and query turns."""

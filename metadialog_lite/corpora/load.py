@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ from metadialog_lite.corpora.tasks import DialogueCorpus
 READERS: dict[str, ModuleType] = {"sgd": sgd, "multiwoz": multiwoz, "crosswoz": crosswoz, "personachat": personachat}
 #: all names that a corpus can have (``--corpus NAME`` or ``--corpus NAME:FOLDER``)
 CORPORA = ("chitchat", *READERS)
+#: at the end of a name: only so many of the training tasks' people (services, domains ...) are met
+_FEW = re.compile(r"\+people=(\w*)$")
 _SLOW = 20 * 2**20  # bytes; a bar is shown for more
 
 
@@ -42,7 +46,8 @@ def load_corpus(
     Args:
         name: ``chitchat``; or ``NAME:PATH`` with the folder (or the ``.zip``) in which the corpus lies in its official
             layout, such as ``sgd:~/dstc8-schema-guided-dialogue``; or that path alone, when the layout tells which
-            corpus it is.
+            corpus it is. With ``+people=N`` behind it, training meets N of the training people (services, domains ...)
+            only, always the same ones; vocabulary, validation and test stay as they are.
         subwords: a vocabulary to use instead of learning one, such as the one of a checkpoint
             (``Subwords.from_checkpoint``).
         limits: sizes other than the corpus's own.
@@ -50,6 +55,8 @@ def load_corpus(
     Raises:
         CorpusError: for an unknown name, a missing package or folder, or data of which too little is sound.
     """
+    if few := _FEW.search(name):
+        return with_few(load_corpus(name[: few.start()], subwords, limits), few[1])
     if name == "chitchat":
         return load_chitchat()
     kind, files = find_corpus(name)
@@ -59,6 +66,27 @@ def load_corpus(
         warnings.warn(f"{kind}: {report.damaged} damaged entries of {files.path} were left out; 'metadialog-lite "
                       "corpus check' with this path lists them", DamagedCorpusWarning, stacklevel=2)
     return corpus
+
+
+def with_few(corpus: ChitchatCorpus | DialogueCorpus, people: str) -> ChitchatCorpus | DialogueCorpus:
+    """The same corpus with only so many training people (services, domains ...).
+
+    Raises:
+        CorpusError: when there are not so many.
+    """
+    there = len(corpus.speakers("train") if isinstance(corpus, ChitchatCorpus) else corpus.tasks("train"))
+    if not people.isdecimal() or not 1 <= int(people) <= there:
+        raise CorpusError(f"corpus {corpus.name}+people={people}: a whole number from 1 to {there} is needed; so many "
+                          "are there for training")
+    fewer = copy.copy(corpus)
+    fewer.few = int(people)
+    return fewer
+
+
+def label(name: str) -> str:
+    """What the files of a corpus are called: its own name, and ``+people=N`` where the user has written that."""
+    few = _FEW.search(name)
+    return load_corpus(name).name + (few[0] if few else "")
 
 
 def read_dialogues(kind: str, files: CorpusFiles, report: ReadingReport) -> Iterable[Dialogue]:

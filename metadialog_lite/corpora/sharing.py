@@ -13,6 +13,26 @@ from metadialog_lite.turns import Turn
 _CHUNK = 4  # query turns taken from one conversation before the next one has its say
 
 
+def whose_turn(name: str, split: str, seed: int, index: int, count: int, few: int | None = None) -> int:
+    """Which of ``count`` people (services, domains ...) task ``index`` belongs to.
+
+    Each pass goes once through all of them in a new order. With ``few``, training goes through so many of them only,
+    always the same ones; those of a smaller number are among those of a larger one.
+
+    Raises:
+        CorpusError: for an index below 0.
+    """
+    if index < 0:
+        raise CorpusError(f"index is {index}; it must be at least 0")
+    people = list(range(count))
+    if few is not None and split == "train":
+        Random(f"{name}/few").shuffle(people)
+        people = sorted(people[:few])
+    turn, place = divmod(index, len(people))
+    Random(f"{name}/{split}/{seed}/pass {turn}").shuffle(people)
+    return people[place]
+
+
 class SharedTask:
     """One person, service, domain ... whose dialogues are shared out between support and query, each as a whole.
 

@@ -26,7 +26,7 @@ from metadialog_lite.corpora.dialogues import (
     sentences,
     state_text,
 )
-from metadialog_lite.corpora.sharing import SharedTask
+from metadialog_lite.corpora.sharing import SharedTask, whose_turn
 from metadialog_lite.corpora.splits import SPLITS, enough
 from metadialog_lite.corpora.subwords import WORD, SubwordError, Subwords
 from metadialog_lite.corpora.task_splits import Kind, TaskLimits, sizes_to_try, split_dialogues, split_tasks
@@ -79,6 +79,8 @@ class DialogueCorpus:
         self.report.skipped["damaged"] = self.report.entries - len(everything)
         self.report.skipped[NOT_NEEDED] = len(everything) - self.report.kept
 
+    few: int | None = None  # only so many training tasks are met, see with_few
+
     def tasks(self, split: str) -> tuple[str, ...]:
         """The names of a split's tasks.
 
@@ -93,12 +95,7 @@ class DialogueCorpus:
         (seed, index) also decides which of its dialogues are support and which are query.
         """
         members = self._of(split)
-        if index < 0:
-            raise CorpusError(f"index is {index}; it must be at least 0")
-        turn, place = divmod(index, len(members))
-        order = list(range(len(members)))
-        Random(f"{self.name}/{split}/{seed}/pass {turn}").shuffle(order)
-        member = members[order[place]]
+        member = members[whose_turn(self.name, split, seed, index, len(members), self.few)]
         random = Random(f"{self.name}/{split}/{seed}/{index}")
         return SharedTask(f"{self.kind.task} {member.name}", self.name, member.dialogues, self.limits, random)
 

@@ -21,7 +21,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "Meta-Neural Networks": ("structure", "parameters", "structure_parameters", "structure_off"),
     "Meta-Optimization": ("maml", "fomaml", "reptile", "anil", "meta_sgd", "learned_optimizer"),
     "Meta-Data Generation": ("distillation", "augmentation", "example_weights", "literal"),
-    "Baselines": ("finetune", "prior", "scratch", "retrieval"),
+    "Baselines": ("finetune", "prior", "scratch", "retrieval", "finetune_short"),
 }
 #: Members that are there to be compared with, such as one with its structure switched off: never a family's best.
 CONTROLS = ("structure_off",)
