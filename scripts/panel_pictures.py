@@ -30,7 +30,14 @@ PANELS: dict[str, tuple[str, str, tuple[str | int, ...]]] = {
     "SwapPanel": ("03_meta_networks", "swap-panel", (1, 2)),
     "StructurePanel": ("04_meta_neural_networks", "structure-panel", ("Read the support",)),
     "DataPanel": ("06_meta_data_generation", "data-panel", ("Show D′",)),
+    "StepPanel": ("01_learning_to_learn", "step-panel", ()),
+    "GradientMicroscope": ("05_meta_optimization", "microscope", ("Measure",)),
     "ComparisonPanel": ("07_compare_families", "panel", ()),
+    "CapabilityPanel": ("08_three_capabilities", "panel", ()),
+    "PoolPanel": ("09_three_challenges", "pool-panel", ()),
+    "CostPanel": ("09_three_challenges", "cost-panel", ()),
+    "RealPanel": ("11_real_dialogues", "panel", ()),
+    "QuestionsPanel": ("12_open_questions", "panel", ()),
 }
 
 
