@@ -1,8 +1,9 @@
 """CrossWOZ (Zhu et al. 2020, arXiv 2002.11893), in Chinese: ``train|val|test.json`` or ``.json.zip``.
 
 A **task is a combination of domains**, such as 景点+酒店+餐馆 (sights, hotels, restaurants), which the goal is about.
-The state holds all domains, as ``餐馆 评分 = 4.5分以上``. It is ``sys_state_init``, what the system knows before it
-looks into its data base; ``sys_state`` already has what it found there.
+The state holds all domains, as ``餐馆 评分 = 4.5分以上``. It is ``sys_state_init``, the first data base query
+of the turn, which has what the user asked for; ``sys_state`` is the last one, in which the system may have given up
+some of it to find anything (``data/crosswoz/README.md`` of thu-coai/CrossWOZ).
 """
 
 from __future__ import annotations
