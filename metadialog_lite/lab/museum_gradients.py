@@ -223,9 +223,10 @@ EXHIBITS = (
         "backward(). Training hardly gets anywhere, however long it runs.”", "outer step",
         "loss on new tasks", _too_early, _too_early_probe,
         "distance of the gradient to the query gradient at θ′, relative to its length", task_gradient,
-        "The pattern of three published code bases for dialogue (those of DAML, PAML and CMAML) restores with "
-        "`load_state_dict` before `backward()`. Older PyTorch computed a wrong gradient without a word; PyTorch 2.13 "
-        "raises “modified by an inplace operation”. A restore through `.data.copy_`, as here, is still silent.",
+        "The pattern of three published code bases for dialogue (DAML `model.py`, PAML `MAML.py`, CMAML `CMAML.py`) "
+        "restores with `load_state_dict` before `backward()`. Older PyTorch computed a wrong gradient without a word; "
+        "PyTorch 2.13 raises “modified by an inplace operation”. A restore through `.data.copy_`, as here, is still "
+        "silent.",
         "Compare with the gradient that `torch.func` gives for one task. A cosine of 0.9 looks like a small bug and is "
         "another algorithm: layers below see weights of θ in a graph made with θ′.",
         "Take the gradient first, then restore; or never write into weights: `functional_call(model, theta, x)`."),
