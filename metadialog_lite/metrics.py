@@ -41,23 +41,23 @@ def normal(text: str) -> str:
 
 
 def value_score(said: str, true: TrueValue, fuzzy: bool) -> float:
-    """How right a value is, from 0 to 1. the maximum over its forms f of token_sort_ratio(said, f) / 100.
+    """How right a value is, from 0 to 1: the maximum over its forms f of token_sort_ratio(said, f) / 100.
 
     Only for free values and with ``fuzzy``, else 1 for an exact form and 0 for anything else. This is the rule of the
     official SGD evaluation (google-research/google-research, ``schema_guided_dst/metrics.py``). It uses ``fuzzywuzzy``,
-    whose successor ``thefuzz`` computes with the ``rapidfuzz`` that is used here. Differences: ``fuzzywuzzy`` makes
-    a blank of every sign that is no letter or digit and rounds to whole per cent ("6:30 pm" against "6 30 pm" is 1
-    there and 0.71 here); a categorical value is compared with the first form alone, capitals and all, there, with any
-    form in small letters here.
+    whose successor ``thefuzz`` computes with the ``rapidfuzz`` that is used here; as there, a sign that is no letter or
+    digit counts as a blank, and the ratio is rounded to whole per cent. One difference: a categorical value is compared
+    with the first form alone, capitals and all, there, with any form in small letters here.
     """
     said, forms = normal(said), [normal(form) for form in true.forms]
     if said in forms:
         return 1.0
     if not (fuzzy and true.free):
         return 0.0
-    from rapidfuzz import fuzz
+    from rapidfuzz import fuzz, utils
 
-    return max((fuzz.token_sort_ratio(said, form) / 100 for form in forms), default=0.0)
+    ratios = (fuzz.token_sort_ratio(said, form, processor=utils.default_process) for form in forms)
+    return max((round(ratio) / 100 for ratio in ratios), default=0.0)
 
 
 def joint_goal(said: Mapping[str, str], truth: Sequence[TrueValue], fuzzy: bool = False) -> float:
