@@ -16,6 +16,7 @@ from metadialog_lite.lab.comparison_data import read_comparison
 from metadialog_lite.lab.parameters import ParameterError, parameters
 from metadialog_lite.lab.parameters_11 import RealParameters
 from metadialog_lite.lab.real_data import RealRuns, fine_tuned, halves, read_real, stored_corpora, unusual, verdict
+from metadialog_lite.lab.real_people import people_plot, people_table, read_people
 from metadialog_lite.lab.real_plots import MEASURES, over_shots, points, similarity, toy_and_real
 from metadialog_lite.lab.real_text import costs, replies, side_by_side, spoken_table, verdict_table
 from metadialog_lite.workbench import build_learner
@@ -194,3 +195,23 @@ def test_where_a_corpus_is() -> None:
     assert RealParameters(corpus="auto", folder=".").where == "."
     assert RealParameters(learner="maml").options["learned_rates"] is True
     assert RealParameters(learner="reptile").options == {}
+
+
+def test_numbers_of_training_people_stand_side_by_side(tmp_path: Path) -> None:
+    for label in ("chitchat", "chitchat+people=10", "chitchat+people=30", "sgd+people=3"):
+        write_real(tmp_path, label)
+    (tmp_path / "chitchat+people=10.tiny.anil.seed1.json").unlink()
+    (tmp_path / "chitchat+people=10.tiny.hypernetwork.seed1.json").unlink()
+    (tmp_path / "chitchat+people=10.tiny.finetune.seed1.json").unlink()
+    found = read_people("chitchat", 86, tmp_path)
+    assert list(found) == [10, 30, 86]
+    assert {seed for runs in found.values() for _, seed in runs.runs} == {0}  # the one that all of them have
+    figure, text = people_plot(found, 16)
+    assert {trace.name: list(trace.x) for trace in figure.data}["anil"] == [10, 30, 86]
+    assert "with 10, 30, 86 training people" in text
+    assert text.count("hypernetwork -1.") == 1
+    table = people_table(found, 16).data
+    assert "| 30 | " in table
+    assert table.count("\n| ") == 4
+    (alone,) = (read_people("chitchat", 86, tmp_path / "nowhere"),)
+    assert people_plot(alone, 16)[1] == people_table(alone, 16).data.strip("*")
