@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import html
 import re
-import shlex
-
-import ipywidgets as w
 
 from metadialog_lite.lab import museum_figure
 from metadialog_lite.lab import widgets as ui
 from metadialog_lite.lab.live_plot import LivePlot, Picture
 from metadialog_lite.lab.museum import Curve, Exhibit, exhibits
+from metadialog_lite.lab.papermill_command import CommandPanel, papermill_command
 
 _START = "Press “Run”, then “Put the mistake in”; what differs?"
 
 
-class BugMuseum(ui.Panel):
+class BugMuseum(CommandPanel):
     """Nine exhibits, one toggle each. Nothing is computed before somebody presses Run.
 
     Args:
@@ -76,11 +74,8 @@ class BugMuseum(ui.Panel):
 
     def command(self) -> str:
         """The papermill command that shows the same exhibit without a browser."""
-        words = ["papermill", f"notebooks/{self.notebook}", "out.ipynb"]
-        for name, control in (("exhibit", self.exhibit_choice), ("steps", self.steps_slider),
-                              ("seed", self.seed_slider)):
-            words += ["-p", name, str(control.value)]
-        return shlex.join(words)
+        return papermill_command(self.notebook, {"exhibit": self.exhibit_choice.value,
+                                                 "steps": self.steps_slider.value, "seed": self.seed_slider.value})
 
     def wait(self, seconds: float = 60) -> bool:
         """Wait for the background work (tests and scripts)."""
@@ -95,25 +90,19 @@ class BugMuseum(ui.Panel):
         self.run_button = ui.button("Run", "Some seconds", "play", "success")
         self.stop_button = ui.button("Stop", "After the block of steps that is being taken", "stop")
         self.bug_button = ui.toggle("Put the mistake in", "The same experiment, with one thing wrong", "bug")
-        self.reset_button = ui.button("Reset", "Back to what the notebook's parameters say", "undo")
         self.steps_slider = ui.whole("Outer steps", steps, 20, 1000, "How long is trained, where something is trained")
         self.seed_slider = ui.whole("Seed", seed, 0, max(20, seed), "Other tasks, another network", "220px")
         mistakes = [("—", ""), *sorted((one.mistake, key) for key, one in self.all.items())]
         self.diagnosis_choice = ui.choice("Diagnosis", mistakes, "", "Which mistake fits the curve?", "min(400px, 98%)")
         self.check_button = ui.button("Confirm with a number", "Measure what the diagnosis says", "search")
-        self.copy_button = ui.button("Copy as papermill command", "The same without a browser", "copy")
-        self.command_field = w.Text(description="Command", placeholder="press Copy as papermill command",
-                                    style={"description_width": "initial"}, layout=w.Layout(flex="1 1 300px"))
         self.report, self.says = ui.text_line("", "md-said"), ui.text_line("", "md-live", "md-says")
-        self.verdict, self.hint = ui.text_line("", "md-live"), ui.text_line("", "md-quiet")
+        self.verdict = ui.text_line("", "md-live")
         for button, action in ((self.run_button, self.run), (self.stop_button, self.stop),
-                               (self.reset_button, self.reset), (self.check_button, self.diagnose),
-                               (self.copy_button, self._copy)):
+                               (self.check_button, self.diagnose)):
             button.on_click(lambda _, action=action: action())
         self.bug_button.observe(lambda _: self._toggled(), "value")
         for control in (self.exhibit_choice, self.steps_slider, self.seed_slider):
             control.observe(lambda _: self._choose(), "value")
-        self.guard.on_copied = self._copied
         self.children = (
             self.guard, self.title, ui.row(self.exhibit_choice, self.run_button, self.stop_button, self.bug_button,
                                            self.reset_button),
@@ -175,14 +164,6 @@ class BugMuseum(ui.Panel):
 
     def _floor(self) -> float | None:
         return self.exhibit.floor(self.seed_slider.value) if self.exhibit.floor and self.curves else None
-
-    def _copy(self) -> None:
-        self.command_field.value = self.command()
-        self.guard.copy(self.command_field.value)
-
-    def _copied(self, done: bool) -> None:
-        self.hint.value = ("The command is on the clipboard." if done else
-                           "Your browser does not let a page copy: mark the command in its field and press Ctrl+C.")
 
     # The picture -------------------------------------------------------------------------------------------------
 

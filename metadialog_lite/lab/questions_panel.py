@@ -9,9 +9,10 @@ import ipywidgets as w
 from metadialog_lite.lab import widgets as ui
 from metadialog_lite.lab.comparison_data import Comparison
 from metadialog_lite.lab.open_questions import DIRECTIONS, Direction
+from metadialog_lite.lab.papermill_command import CommandPanel
 
 
-class QuestionsPanel(ui.Panel):
+class QuestionsPanel(CommandPanel):
     """Four directions, each with what is known and a command to begin with.
 
     Args:
@@ -24,7 +25,7 @@ class QuestionsPanel(ui.Panel):
     """
 
     def __init__(self, found: Comparison, direction: str = "cheaper adaptation", shots: int = 16) -> None:
-        super().__init__("Where would you go from here?")
+        super().__init__("Where would you go from here?", copy_tip="A run that starts on this question")
         if direction not in DIRECTIONS:
             raise ValueError(f"direction: got {direction!r}; one of {', '.join(DIRECTIONS)} is needed")
         self.found, self._first = found, (direction, shots)
@@ -32,15 +33,9 @@ class QuestionsPanel(ui.Panel):
         self.shots_slider = w.SelectionSlider(
             description="Support turns", options=sorted({*found.shots, shots}), value=shots,
             style={"description_width": "initial"}, tooltip="Of the numbers below", layout=w.Layout(width="330px"))
-        self.reset_button = ui.button("Reset", "Back to what the notebook's parameters say", "undo")
-        self.copy_button = ui.button("Copy as papermill command", "A run that starts on this question", "copy")
-        self.command_field = w.Text(description="Command", style={"description_width": "initial"},
-                                    layout=w.Layout(flex="1 1 300px"))
         self.question, self.says = ui.text_line("", "md-said"), ui.text_line("", "md-live", "md-says")
-        self.change, self.hint = ui.text_line(), ui.text_line("", "md-quiet")
-        self.reset_button.on_click(lambda _: self.reset())
-        self.copy_button.on_click(lambda _: self.guard.copy(self.command()))
-        self.guard.on_copied = self._copied
+        self.change = ui.text_line()
+        self.command_field.placeholder = ""
         for control in (self.direction_choice, self.shots_slider):
             control.observe(lambda _: self._show(), "value")
         self.children = (
@@ -76,7 +71,3 @@ class QuestionsPanel(ui.Panel):
         self.says.value = html.escape(known)
         self.change.value = f"<small>Then vary: {html.escape(self.direction.change)}.</small>"
         self.command_field.value, self.hint.value = self.command(), ""
-
-    def _copied(self, done: bool) -> None:
-        self.hint.value = ("The command is on the clipboard." if done else
-                           "Your browser does not let a page copy: mark the command in its field and press Ctrl+C.")

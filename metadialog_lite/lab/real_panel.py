@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from metadialog_lite.lab.comparison_data import FAMILIES
 from metadialog_lite.lab.comparison_figure import look_of
 from metadialog_lite.lab.figures import band, line
 from metadialog_lite.lab.live_plot import LivePlot, Picture
+from metadialog_lite.lab.papermill_command import CommandPanel, papermill_command
 from metadialog_lite.lab.real_data import RealRuns, read_real, stored_corpora, verdict
 from metadialog_lite.lab.real_plots import MEASURES, frame, picture, says_shots
 
 _ALL = tuple(name for members in FAMILIES.values() for name in members)
 
 
-class RealPanel(ui.Panel):
+class RealPanel(CommandPanel):
     """Explore the stored runs on real corpora; nothing is trained here, so every control answers at once.
 
     Args:
@@ -32,7 +32,8 @@ class RealPanel(ui.Panel):
 
     def __init__(self, label: str = "chitchat", folder: Path | None = None, shots: int = 16,
                  notebook: str = "11_real_dialogues.ipynb") -> None:
-        super().__init__("Learners on real dialogues, judged on people and services that nobody trained on")
+        super().__init__("Learners on real dialogues, judged on people and services that nobody trained on",
+                         "Everything as at first")
         self.folder, self.notebook = folder, notebook
         names = stored_corpora(folder)
         self.found = {read_real(*_first(name, folder)).title: read_real(*_first(name, folder)) for name in names}
@@ -50,16 +51,10 @@ class RealPanel(ui.Panel):
             style={"description_width": "initial"}, layout=w.Layout(width="280px"))
         self.boxes = {name: w.Checkbox(description=name, value=True, indent=False, layout=w.Layout(width="auto"))
                       for name in self.members}
-        self.reset_button = ui.button("Reset", "Everything as at first", "undo")
-        self.copy_button = ui.button("Copy as papermill command", "The same without a browser", "copy")
-        self.command_field = w.Text(description="Command", style={"description_width": "initial"},
-                                    layout=w.Layout(flex="1 1 300px"))
-        self.hint, self.says = ui.text_line("", "md-quiet"), ui.text_line("", "md-live", "md-says")
+        self.command_field.placeholder = ""
+        self.says = ui.text_line("", "md-live", "md-says")
         for control in (self.corpus_choice, self.measure_choice, self.shots_slider, *self.boxes.values()):
             control.observe(self._moved, "value")
-        self.reset_button.on_click(lambda _: self.reset())
-        self.copy_button.on_click(lambda _: self._copy())
-        self.guard.on_copied = self._copied
         self.children = (self.guard, self.title, ui.row(self.corpus_choice, self.measure_choice, self.shots_slider),
                          ui.row(*self.boxes.values()), self.error, self.plot, self.says, self.hint,
                          ui.row(self.reset_button, self.copy_button, self.command_field))
@@ -77,10 +72,7 @@ class RealPanel(ui.Panel):
 
     def command(self) -> str:
         """The papermill command that shows the same without a browser."""
-        words = ["papermill", f"notebooks/{self.notebook}", "out.ipynb", "-p", "shots", str(self.shots_slider.value)]
-        if self.folder is not None:
-            words += ["-p", "results", str(self.folder.resolve())]
-        return shlex.join(words)
+        return papermill_command(self.notebook, {"shots": self.shots_slider.value}, self.folder)
 
     def reset(self) -> None:
         """Back to the first corpus, measure and shots, with everybody shown."""
@@ -114,14 +106,6 @@ class RealPanel(ui.Panel):
             self.says.value = "<br>".join(html.escape(text) for text in lines)
         except Exception as error:  # a traceback in a widget callback is seen by nobody
             self.fail(error)
-
-    def _copy(self) -> None:
-        self.command_field.value = self.command()
-        self.guard.copy(self.command_field.value)
-
-    def _copied(self, done: bool) -> None:
-        self.hint.value = ("The command is on the clipboard." if done else
-                           "Your browser does not let a page copy: mark the command in its field and press Ctrl+C.")
 
     def build_figure(self) -> LivePlot:
         bare = [band(look_of(name), [], [], []) for name in self.members]

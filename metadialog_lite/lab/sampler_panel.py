@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as w
 
 from metadialog_lite.lab import widgets as ui
+from metadialog_lite.lab.papermill_command import CommandPanel, papermill_command
 from metadialog_lite.lab.speaker import lexicon_html, said_html
 from metadialog_lite.lab.world_game import check_world
 from metadialog_lite.turns import EMPTY, Turn
@@ -26,7 +26,7 @@ KNOBS = {
 _TURNS = 8  # query turns for the line about the optimum
 
 
-class SamplerPanel(ui.Panel):
+class SamplerPanel(CommandPanel):
     """Draw speakers and dialogues, with the hidden side shown or not; turn the knobs and see what changes.
 
     Args:
@@ -35,7 +35,8 @@ class SamplerPanel(ui.Panel):
     """
 
     def __init__(self, source: World, seed: int = 0) -> None:
-        super().__init__("Sample the dialogue world")
+        super().__init__("Sample the dialogue world", "The world, speaker and knobs of the beginning",
+                         "This notebook for these settings")
         self.source, self.world, self.seed, self.number = check_world(source), source, seed, 0
         names = list(dict.fromkeys([source.name, *shipped_worlds()]))
         self.world_choice = ui.choice("World", names, source.name, "Which world", "230px")
@@ -43,19 +44,12 @@ class SamplerPanel(ui.Panel):
         self.sliders = {knob: self._knob(knob) for knob in KNOBS}
         self.another_button = ui.button("Another dialogue", "The same speaker again", "comments", "success")
         self.hidden_button = ui.toggle("Show what is hidden", "Lexicon, order, habits, persona", "eye")
-        self.reset_button = ui.button("Reset", "The world, speaker and knobs of the beginning", "undo")
-        self.copy_button = ui.button("Copy as papermill command", "This notebook for these settings", "copy")
-        self.command_field = w.Text(description="Command", placeholder="press Copy as papermill command",
-                                    style={"description_width": "initial"}, layout=w.Layout(flex="1 1 300px"))
-        self.says, self.hint = ui.text_line("", "md-live"), ui.text_line("", "md-quiet")
+        self.says = ui.text_line("", "md-live")
         self.dialogue, self.hidden = ui.text_line("", "md-scroll"), ui.text_line("", "md-scroll")
         self.another_button.on_click(lambda _: self.another())
-        self.reset_button.on_click(lambda _: self.reset())
-        self.copy_button.on_click(lambda _: self._copy())
         for control in (self.speaker_slider, self.hidden_button, *self.sliders.values()):
             control.observe(lambda _: self.show(), "value")
         self.world_choice.observe(lambda _: self._chosen(), "value")
-        self.guard.on_copied = self._copied
         self._quiet = False
         self.children = (
             self.guard, self.title,
@@ -126,18 +120,7 @@ class SamplerPanel(ui.Panel):
         """The papermill command that makes this notebook's numbers for these settings."""
         values: dict[str, Any] = {"world": self.world_choice.value, **{k: f"{v:g}" for k, v in self.knobs().items()},
                                   "seed": self.seed}
-        words = ["papermill", f"notebooks/{NOTEBOOK}", "out.ipynb"]
-        for name, value in values.items():
-            words += ["-p", name, str(value)]
-        return shlex.join(words)
-
-    def _copy(self) -> None:
-        self.command_field.value = self.command()
-        self.guard.copy(self.command_field.value)
-
-    def _copied(self, done: bool) -> None:
-        self.hint.value = ("The command is on the clipboard." if done else
-                           "Your browser does not let a page copy: mark the command in its field and press Ctrl+C.")
+        return papermill_command(NOTEBOOK, values)
 
     def summary(self) -> str:
         return f"speakers and dialogues of {self.source.name}; open in JupyterLab to draw more"

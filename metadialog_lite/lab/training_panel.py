@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import shlex
 import threading
 import time
 from pathlib import PurePath
@@ -15,6 +14,7 @@ from metadialog_lite.lab import widgets as ui
 from metadialog_lite.lab.curve import curve_text, parts_of
 from metadialog_lite.lab.figures import curve_layout, curve_traces
 from metadialog_lite.lab.live_plot import LivePlot, Picture
+from metadialog_lite.lab.papermill_command import CommandPanel, papermill_command
 from metadialog_lite.lab.session import Session, quiet_others
 from metadialog_lite.lab.settings import LEARNER_NAMES, ORDER_OF, SHOTS_MIXED, Settings, build_trainer, offered_rate
 from metadialog_lite.training import Record
@@ -24,7 +24,7 @@ from metadialog_lite.turns import TaskSource
 _SENTENCES_EVERY = 1.0
 
 
-class TrainingPanel(ui.Panel):
+class TrainingPanel(CommandPanel):
     """Meta-train a learner live. Making and showing the panel builds no model and starts no thread; Start does.
 
     Args:
@@ -58,7 +58,8 @@ class TrainingPanel(ui.Panel):
         notebook: str = "05_meta_optimization.ipynb",
         model: Any = None,
     ) -> None:
-        super().__init__(f"Training on {source.name}")
+        super().__init__(f"Training on {source.name}", "Forget the curve and begin again with the settings below",
+                         "The same run without a browser")
         self.source, self.notebook, self.parts = source, notebook, parts_of(source.capabilities)
         settings = Settings(learner, inner_lr, inner_steps, shots, seed, start, seconds).with_order(order)
         self._fixed = settings  # what no control changes: seed, start, seconds
@@ -131,10 +132,7 @@ class TrainingPanel(ui.Panel):
                   "meta_steps": max(1, len(self.records)), "seed": s.seed}
         if "state" not in self.source.capabilities:  # a corpus
             values = {"corpus": values.pop("world")} | values
-        words = ["papermill", f"notebooks/{self.notebook}", "out.ipynb"]
-        for name, value in values.items():
-            words += ["-p", name, str(value)]
-        return shlex.join(words)
+        return papermill_command(self.notebook, values)
 
     # Controls ----------------------------------------------------------------------------------------------------
 
@@ -142,7 +140,6 @@ class TrainingPanel(ui.Panel):
         self.start_button = ui.button("Start", "Train until you press Pause", "play", "success")
         self.pause_button = ui.button("Pause", "Stop after the step being taken", "pause")
         self.step_button = ui.button("Step", "Take one outer step", "step-forward")
-        self.reset_button = ui.button("Reset", "Forget the curve and begin again with the settings below", "undo")
         self.learner_box = ui.choice("Learner", LEARNER_NAMES, s.learner, "Which algorithm", "170px")
         self.order_box = ui.choice("Order", [("2: exact", 2), ("1: first order", 1)], ORDER_OF[s.learner],
                                    "Is the outer gradient taken through the inner steps?", "170px")
@@ -152,21 +149,15 @@ class TrainingPanel(ui.Panel):
         self.shots_box = ui.choice("Shots", [(f"mixed, {SHOTS_MIXED}", SHOTS_MIXED), *((str(k), k) for k in range(33))],
                                    SHOTS_MIXED if s.shots is None else s.shots, "Support turns of a task", "150px")
         self.smooth_slider = ui.whole("Average over steps", 20, 1, 100, "Of the moving average", "300px")
-        self.copy_button = ui.button("Copy as papermill command", "The same run without a browser", "copy")
-        self.command_field = w.Text(description="Command", placeholder="press Copy as papermill command",
-                                    style={"description_width": "initial"}, layout=w.Layout(flex="1 1 300px"))
-        self.status, self.hint = ui.text_line("", "md-live"), ui.text_line("", "md-quiet")
-        self.says = ui.text_line("", "md-says")
+        self.status, self.says = ui.text_line("", "md-live"), ui.text_line("", "md-says")
         for button, action in ((self.start_button, self.start), (self.pause_button, self.pause),
-                               (self.step_button, self.step), (self.reset_button, self.reset),
-                               (self.copy_button, self._copy)):
+                               (self.step_button, self.step)):
             button.on_click(lambda _, action=action: action())
         self.learner_box.observe(self._learner_chosen, "value")
         self.order_box.observe(self._order_chosen, "value")
         self.smooth_slider.observe(lambda _: self.redraw(), "value")
         for control in (self.learner_box, self.rate_slider, self.steps_slider, self.shots_box):
             control.observe(lambda _: self._say(), "value")
-        self.guard.on_copied = self._copied
         self._lock_order()
         self.children = (
             self.guard, self.title,
@@ -191,14 +182,6 @@ class TrainingPanel(ui.Panel):
 
     def _lock_order(self) -> None:
         self.order_box.disabled = self.learner_box.value not in ("maml", "fomaml")
-
-    def _copy(self) -> None:
-        self.command_field.value = self.command()
-        self.guard.copy(self.command_field.value)
-
-    def _copied(self, done: bool) -> None:
-        self.hint.value = ("The command is on the clipboard." if done else
-                           "Your browser does not let a page copy: mark the command in its field and press Ctrl+C.")
 
     # Drawing -----------------------------------------------------------------------------------------------------
 
