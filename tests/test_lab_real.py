@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_comparison import write_comparison
-from made_up_real import SHOTS, TASKS, write_real
+from made_up_real import SHOTS, TASKS, made_up, write_real
 from small import Corpus
 
 from metadialog_lite.lab import RealPanel
@@ -16,7 +16,7 @@ from metadialog_lite.lab.comparison_data import read_comparison
 from metadialog_lite.lab.parameters import ParameterError, parameters
 from metadialog_lite.lab.parameters_11 import RealParameters
 from metadialog_lite.lab.real_data import RealRuns, fine_tuned, halves, read_real, stored_corpora, unusual, verdict
-from metadialog_lite.lab.real_people import people_plot, people_table, read_people
+from metadialog_lite.lab.real_people import people_plot, people_table, read_people, trend
 from metadialog_lite.lab.real_plots import MEASURES, over_shots, points, similarity, toy_and_real
 from metadialog_lite.lab.real_text import costs, replies, side_by_side, spoken_table, verdict_table
 from metadialog_lite.workbench import build_learner
@@ -213,5 +213,12 @@ def test_numbers_of_training_people_stand_side_by_side(tmp_path: Path) -> None:
     table = people_table(found, 16).data
     assert "| 30 | " in table
     assert table.count("\n| ") == 4
-    (alone,) = (read_people("chitchat", 86, tmp_path / "nowhere"),)
+    same, words = trend(found, 16) or (None, "")
+    assert same == 1
+    assert words == "The intervals of hypernetwork with 10 and 86 people overlap."
+    for name in ("hypernetwork", "anil"):  # now it is far behind with 10 people
+        made_up("x", name, 0, -30.0).write(tmp_path / f"chitchat+people=10.tiny.{name}.seed0.json")
+    assert trend(read_people("chitchat", 86, tmp_path), 16) == (0, words.replace("overlap", "do not overlap"))
+    alone = read_people("chitchat", 86, tmp_path / "nowhere")
+    assert trend(alone, 16) is None
     assert people_plot(alone, 16)[1] == people_table(alone, 16).data.strip("*")

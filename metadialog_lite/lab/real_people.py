@@ -12,16 +12,25 @@ from metadialog_lite.lab.comparison_figure import look_of
 from metadialog_lite.lab.figures import layout
 from metadialog_lite.lab.real_data import RealRuns, read_real, stored_corpora
 from metadialog_lite.lab.real_plots import MEASURES
+from metadialog_lite.turns import TaskSource
 
 _FEW = re.compile(r"(.*)\+people=(\d+)$")
 
 
-def read_people(label: str, everybody: int, folder: Path | None = None, size: str = "tiny") -> dict[int, RealRuns]:
-    """Number of training people → the stored runs with so many; ``everybody``: how many the whole corpus has.
+def everybody(source: TaskSource) -> int:
+    """How many training people (services, domains ...) a corpus has."""
+    tasks = getattr(source, "speakers", None) or getattr(source, "tasks", None)
+    if tasks is None:
+        raise ValueError(f"{source.name} is no corpus: its training people never end")
+    return len(tasks("train"))
+
+
+def read_people(label: str, all_of_them: int, folder: Path | None = None, size: str = "tiny") -> dict[int, RealRuns]:
+    """Number of training people → the stored runs with so many; ``all_of_them``: how many there are.
 
     Only training seeds that are there for every number are kept, so that nothing but the number differs.
     """
-    found = {everybody: read_real(label, folder, size)}
+    found = {all_of_them: read_real(label, folder, size)}
     for name, kept in stored_corpora(folder):
         few = _FEW.match(name)
         if few and few[1] == label and kept == size:
@@ -80,3 +89,18 @@ def people_table(found: Mapping[int, RealRuns], shots: int) -> Any:
         lines.append(f"| {count} | " + " | ".join("–" if x is None else f"{x:.2f}" for x in cells) + " |")
     return Markdown(f"Loss on the same held-out people after 0 and {shots} support turns, nats per turn:\n\n"
                     + "\n".join(lines))
+
+
+def trend(found: Mapping[int, RealRuns], shots: int) -> tuple[int, str] | None:
+    """What fewer people do to the difference to fine-tuning: 0 larger, 1 the same, 2 smaller; and in words.
+
+    Judged on the first learner, its first training seed, by whether the intervals with the fewest and with all people
+    overlap. None where nothing is stored.
+    """
+    name = next((name for name in learners_of(found) if name not in (RIVAL, "prior")), None)
+    if len(found) < 2 or name is None:
+        return None
+    fewest, most = (next(iter(found[count].against(name, shots).values())) for count in (min(found), max(found)))
+    apart = fewest.low > most.high or fewest.high < most.low
+    words = f"The intervals of {name} with {min(found)} and {max(found)} people {'do not ' * apart}overlap."
+    return (1 if not apart else 0 if fewest.mean > most.mean else 2), words
