@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_comparison import write_comparison
+from made_up_comparison import made_up, write_comparison
 
 from metadialog_lite.lab import ComparisonPanel
 from metadialog_lite.lab.comparison_data import MEASURES, Comparison, read_comparison
 from metadialog_lite.lab.comparison_figure import MEAN, View, explorer, numbers, shown_of
+from metadialog_lite.lab.comparison_plots import costs_plot
 from metadialog_lite.lab.curve import PARTS
+from metadialog_lite.lab.open_questions import far_off
 from metadialog_lite.lab.parameters import ParameterError, parameters
 from metadialog_lite.lab.parameters_07 import ComparisonParameters
 
@@ -134,3 +137,21 @@ def test_parameters_of_this_notebook() -> None:
     assert p.folder is None
     assert str(p).startswith("learners best on world restaurants.en: gap_closed of total after 16 shots")
     assert parameters(None, ComparisonParameters, live="").pair == ()
+
+
+@pytest.mark.parametrize("measure", ["loss", "regret", "gap_closed"])
+def test_who_is_hopeless_does_not_press_the_others_together(tmp_path: Path, measure: str) -> None:
+    folder = write_comparison(tmp_path)
+    made_up("scratch", 1, -16.0).write(folder / "restaurants.en.scratch.seed1.json")
+    found = read_comparison("restaurants.en", folder)
+    named, alone = (numbers(found, names, View(names, "total", measure))[1]
+                    for names in (("maml", "scratch"), ("maml", "prior")))
+    assert named["title.text"].endswith("<br>outside the picture: scratch")
+    assert "outside" not in alone["title.text"]
+    (low, high), (usual_low, usual_high) = named["yaxis.range"], alone["yaxis.range"]
+    assert high - low < 2.2 * (usual_high - usual_low)
+    figure, text = costs_plot(found, "parameters", 16, 1)
+    assert "scratch" not in [trace.name for trace in figure.data]
+    assert text.endswith("Too far below to be drawn: scratch (-16.0).")
+    assert far_off(found, 16) == ["scratch"]
+    assert far_off(read_comparison("clinic.en", folder), 16) == []

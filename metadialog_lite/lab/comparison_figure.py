@@ -5,6 +5,7 @@ Colour is the family, dash and marker are the member, so that nobody has to tell
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from metadialog_lite.lab.live_plot import LivePlot, Picture
 
 #: Instead of one training seed: the mean of all, and their range.
 MEAN = 0
+#: What lies farther out is not drawn: a share of the gap below this, a loss or regret above so many times the prior's.
+FAR_BELOW, FAR_ABOVE = -1.0, 2.0
 #: The exact optimum without any support: what one knows who has heard nothing.
 PRIOR = Look("#888888", "dot", "line-ew")
 _AXIS = {"loss": NATS, "regret": "nats per turn above the floor", "gap_closed": "share of the gap"}
@@ -88,7 +91,12 @@ def numbers(found: Comparison, learners: Sequence[str], view: View) -> Picture:
     heights += floor["y"] + prior["y"]
     lowest = min([0.0, *(y for one in (*lines, *bands) for y in one["y"])])
     title = f"<b>{NAMES[view.part]}</b>: {MEASURES[view.measure]} after k support turns, {seed_words(view)}"
-    top = 1.06 * max(heights) or 1.0
+    # One who is hopeless (trained from nothing on a few turns) would press all others into one line.
+    limit = math.inf if view.measure == "gap_closed" else FAR_ABOVE * max(prior["y"], default=0.0) or math.inf
+    outside = [name for name, one in zip(learners, lines, strict=True)
+               if any(not FAR_BELOW <= y <= limit for y in one["y"])]
+    title += f"<br>outside the picture: {', '.join(outside)}" if outside else ""
+    lowest, top = max(lowest, FAR_BELOW), 1.06 * min(max(heights), limit) or 1.0
     changes = {"title.text": title, "yaxis.title.text": _AXIS[view.measure],
                "yaxis.range": [min(1.06 * lowest, -0.03 * top), top],
                "xaxis.tickvals": list(range(len(shots))), "xaxis.ticktext": [str(k) for k in shots],

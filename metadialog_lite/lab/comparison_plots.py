@@ -11,7 +11,7 @@ import numpy as np
 from metadialog_lite.comparison import paired
 from metadialog_lite.evaluation import Difference, interval
 from metadialog_lite.lab.comparison_data import FOUR, RIVAL, Comparison, Value, family_of
-from metadialog_lite.lab.comparison_figure import colour_of, look_of
+from metadialog_lite.lab.comparison_figure import FAR_BELOW, colour_of, look_of
 from metadialog_lite.lab.comparison_text import turns, with_interval
 from metadialog_lite.lab.curve import NAMES
 from metadialog_lite.lab.figures import NATS, layout
@@ -161,11 +161,13 @@ def costs_plot(found: Comparison, what: str, shots: int, seed: int) -> tuple[Any
     label = {"adapt": "CPU milliseconds of adapting to one speaker", "parameters": "meta-learned numbers (parameters)"}
     times = 1000 if what == "adapt" else 1
     figure = empty_figure(430, f"Gap closed after {turns(shots)} against {label[what]}")
-    points = []
+    points, outside = [], []
     for name in found.learners:
         gap = found.value(name, seed, shots, "total", "gap_closed")
         spent = cost(name) if (name, seed) in found.runs else None
-        if gap.value is not None and spent:
+        if gap.value is not None and gap.value < FAR_BELOW:
+            outside.append(f"{name} ({gap.value:.1f})")
+        elif gap.value is not None and spent:
             points.append((times * spent, gap.value, name))
             figure.add_trace(mark(name, times * spent, gap.value, error_y=error_bars([gap]), mode="markers", name=name,
                                     showlegend=True))
@@ -177,7 +179,8 @@ def costs_plot(found: Comparison, what: str, shots: int, seed: int) -> tuple[Any
         return figure, _NOTHING
     front = [(c, g, n) for c, g, n in sorted(points) if not any(c2 < c and g2 >= g for c2, g2, _ in points)]
     each = "; ".join(f"{name} {c:,.{1 if what == 'adapt' else 0}f} for {g:.3f}" for c, g, name in front)
-    return figure, f"Nobody is both cheaper and better than these ({label[what]} for share of the gap): {each}."
+    text = f"Nobody is both cheaper and better than these ({label[what]} for share of the gap): {each}."
+    return figure, text + (f" Too far below to be drawn: {', '.join(outside)}." if outside else "")
 
 
 def family_gaps(found: Comparison, shots: int, seed: int, part: str = "total") -> list[tuple[str, str, Value]]:

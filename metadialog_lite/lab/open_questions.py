@@ -43,6 +43,16 @@ def left_over(results: list[Result], shots: int) -> dict[str, float]:
             for part, each in rows.items() if any(row and row.regret is not None for row in each)}
 
 
+def far_off(found: Comparison, shots: int) -> list[str]:
+    """Who is left farther above the floor than one who knows nothing: a bar that would press all others together."""
+    some = found.any_run()
+    row = find_row(some, shots) if some else None
+    if row is None or row.prior is None or row.bayes is None:
+        return []
+    left = {name: sum(left_over([run], shots).values()) for name in found.learners if (run := found.first(name))}
+    return [name for name, nats in left.items() if nats > 1.5 * (row.prior - row.bayes)]
+
+
 # The four questions --------------------------------------------------------------------------------------------------
 
 
