@@ -56,7 +56,7 @@ RECIPES: dict[str, Recipe] = {
     "hypernetwork": Recipe(after=True),
     "fast_weights": Recipe(after=True),
     "in_context": Recipe(after=True),
-    "structure": Recipe(_GATES, after=True, rates=True, late=_HARD),
+    "structure": Recipe(_GATES, after=True, late=_HARD),  # it takes no step on theta: no rates to take over
     "parameters": Recipe(_STEP, after=True, rates=True),
     "structure_parameters": Recipe(_GATES, after=True, rates=True, late=_HARD),
     "structure_off": Recipe({**_GATES, "gates": False}, after=True, rates=True, late=_HARD,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from metadialog_lite import comparison
+from metadialog_lite.checkpoints import initialise_from, load_checkpoint
 from metadialog_lite.cli import _pairs, app
 from metadialog_lite.comparison import Trials, finished, paired, plans, verdict
 from metadialog_lite.families import LEARNERS
 from metadialog_lite.recipes import BASELINES, BUDGET, RATES, RECIPES, STAGES, WARM
 from metadialog_lite.results import Result, Row
+from metadialog_lite.workbench import build_learner, load_source
 
 
 def made_up(learner: str, training_seed: int, losses: list[float], **more: Any) -> Result:
@@ -53,6 +56,18 @@ def test_options_reach_the_learner_through_the_command_line(tmp_path: Path) -> N
         given = _pairs("option", [last[i + 1] for i, part in enumerate(last) if part == "--option"])
         recipe = RECIPES[plan.learner]
         assert given == {**recipe.options, **recipe.late}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_can_begin_where_it_says(name: str) -> None:
+    """From the joint model or from Meta-SGD's first seconds, with its rates where the recipe says so."""
+    recipe, source = RECIPES[name], load_source("restaurants.en")
+    start = load_checkpoint("restaurants.en.meta_sgd" if recipe.after else "restaurants.en.joint")
+    size = {k: v for k, v in asdict(start.learner.model.config).items() if k != "vocabulary"}
+    made = [build_learner(recipe.learner or name, source, 0, {**recipe.options, **more}, size)
+            for more in ({}, recipe.late)]
+    initialise_from(made[0], start, recipe.rates)
+    assert made[1].phi().keys() == made[0].phi().keys()  # the last stage goes on with all of phi
 
 
 def test_a_command_that_is_not_understood_has_not_diverged() -> None:
