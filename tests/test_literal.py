@@ -12,6 +12,7 @@ from tiny import VOCABULARY, make_batches, make_tasks
 from metadialog_lite.decoding import Reply
 from metadialog_lite.episodes import encode_turns
 from metadialog_lite.families.literal import ReadsGenerated, together
+from metadialog_lite.training import TrainConfig, meta_train
 from metadialog_lite.turns import Turn
 
 
@@ -23,6 +24,17 @@ def test_outer_gradient_is_the_derivative_of_the_outer_loss():
     assert largest_error(learner, gradient, support, query) <= 1e-6
     for own in ("translate.", "soft."):
         assert largest_error(learner, gradient, support, query, own) <= 1e-6
+
+
+def test_without_support_nothing_is_to_be_learned():
+    """f reads the turn as it stands: the outer loss does not depend on g, and a training goes on over such a step."""
+    learner = shaken("literal")
+    support, query = make_batches(shots=0)
+    gradient, losses = learner.outer_gradient(support, query)
+    assert {name: float(value.abs().max()) for name, value in gradient.items()} == dict.fromkeys(learner.phi(), 0.0)
+    assert losses.isfinite().all()
+    records = list(meta_train(small("literal"), world(), TrainConfig("literal", steps=2, tasks=2, shots=(0,))))
+    assert [record.warning for record in records] == [None, None]
 
 
 def test_batched_equals_looped():

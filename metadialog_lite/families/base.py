@@ -198,7 +198,9 @@ def tasks_of(turns: TurnBatch, pick: slice) -> TurnBatch:
 
 
 def gradients(loss: Tensor, phi: Phi) -> Phi:
-    """d loss / d phi; zero for what the loss does not depend on (e.g. rates at zero shots)."""
+    """d loss / d phi; zero for what the loss does not depend on (e.g. rates, or all of a translator, at zero shots)."""
+    if not loss.requires_grad:
+        return {name: torch.zeros_like(value) for name, value in phi.items()}
     found: Any = torch.autograd.grad(loss, list(phi.values()), allow_unused=True)
     return {
         name: torch.zeros_like(value) if g is None else g for (name, value), g in zip(phi.items(), found)
