@@ -184,7 +184,7 @@ def _verdict(a: Tensor, b: Tensor, share: float = 1.0, factor: float = 1.96, err
     Args:
         share: of the seeds in which the interval must exclude 0.
         factor: how many errors the interval reaches to each side.
-        error: of the mean, for each seed, when not the one of EQ-PAIR-1.
+        error: of the mean, for each seed; std(d) / √n where it is not said.
     """
     mean, n = (a - b).mean(1), a.shape[1]
     error = (a - b).std(1) / math.sqrt(n) if error is None else error
