@@ -65,6 +65,7 @@ def slope_error(answer: Any) -> Verdict:
 # ---------------------------------------------------------------- 10.2: does θ′ depend on the query's answers?
 
 Adapt = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Change = Callable[[Tensor], Tensor]
 
 
 def _line(x: Tensor, y: Tensor) -> Tensor:
@@ -72,47 +73,93 @@ def _line(x: Tensor, y: Tensor) -> Tensor:
     return x.mT @ y / len(x)
 
 
-def _moves(adapt: Adapt, sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> float:
-    other = qy + torch.randn(qy.shape, dtype=qy.dtype, generator=torch.Generator().manual_seed(1))
-    return float(not torch.allclose(adapt(sx, sy, qx, qy), adapt(sx, sy, qx, other)))
+def _others(y: Tensor) -> Tensor:
+    return y + torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
 
 
-def _moves_support(adapt: Adapt, sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> float:
-    return float(not torch.allclose(adapt(sx, sy, qx, qy), adapt(sx, sy + 1, qx, qy)))
+def _close(x: Tensor, y: Tensor) -> bool:
+    return torch.allclose(x, y)
 
 
-def _moves_question(adapt: Adapt, sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> float:
-    return float(not torch.allclose(adapt(sx, sy, qx, qy), adapt(sx, sy, qx + 1, qy)))
+def _asks(sx: Change = torch.clone, sy: Change = torch.clone, qx: Change = torch.clone, qy: Change = torch.clone,
+          same: Callable[[Tensor, Tensor], Any] = _close) -> Callable[..., float]:
+    """A detector: run the program twice, the second time with changed arguments, and ask whether θ′ is the same."""
+    def detector(adapt: Adapt, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> float:
+        return 1.0 - float(same(adapt(a, b, c, d), adapt(sx(a), sy(b), qx(c), qy(d))))
+    return detector
 
 
-def _moves_order(adapt: Adapt, sx: Tensor, sy: Tensor, qx: Tensor, qy: Tensor) -> float:
-    return float(not torch.allclose(adapt(sx, sy, qx, qy), adapt(sx, sy, qx, qy.flip(0))))
+_moves = _asks(qy=_others)
 
 
-def _programs(random: torch.Generator) -> list[tuple[Adapt, bool]]:
-    """Programs that adapt, some of which look at the query's answers; in random order."""
+def _one_changed(place: int) -> Change:
+    def change(y: Tensor) -> Tensor:
+        other = y.clone()
+        other[place] += 3
+        return other
+    return change
+
+
+def _turned(x: Tensor, angle: Tensor) -> Tensor:
+    """The last two numbers of x as a vector, rotated: neither the length of x nor its first number changes."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([x[0], cos * x[1] - sin * x[2], sin * x[1] + cos * x[2]])
+
+
+def _programs(random: torch.Generator) -> list[Adapt]:
+    """Programs that adapt, some of which look at the query's answers, each in a way of its own; in random order."""
     shift = float(torch.rand((), generator=random, dtype=torch.float64)) + 0.5
-    programs: list[tuple[Adapt, bool]] = [
-        (lambda sx, sy, qx, qy: _line(sx, sy) * shift, False),
-        (lambda sx, sy, qx, qy: _line(qx, qy) + shift, True),
-        (lambda sx, sy, qx, qy: _line(torch.cat([sx, qx]), torch.cat([sy, qy])), True),
-        (lambda sx, sy, qx, qy: _line(sx, sy) + shift * qx.mean(0), False),  # reads the questions, not the answers
-        (lambda sx, sy, qx, qy: _line(sx, sy - shift * qy.mean()), True),
-        (lambda sx, sy, qx, qy: torch.full((sx.shape[1],), shift, dtype=sx.dtype), False),  # does not adapt at all
+    ends = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
+    programs: list[Adapt] = [
+        lambda sx, sy, qx, qy: _line(sx, sy) * shift,
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qx.mean(0),  # reads the questions, not the answers
+        lambda sx, sy, qx, qy: torch.full((sx.shape[1],), shift, dtype=sx.dtype),  # does not adapt at all
+        # From here on all look.
+        lambda sx, sy, qx, qy: _line(qx, qy) + shift,
+        lambda sx, sy, qx, qy: _line(torch.cat([sx, qx]), torch.cat([sy, qy])),
+        lambda sx, sy, qx, qy: _line(sx, sy) + 0.005 * _line(qx, qy),  # a small leak
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qy.mean(),  # the order does not matter to it
+        lambda sx, sy, qx, qy: _line(sx, sy) - shift * qy.mean(),  # moves the other way
+        # How far the answers lie from each other, and nothing else:
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qy.std(),
+        lambda sx, sy, qx, qy: _line(sx, sy) - shift * qy.std(),
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qy.mean() * ends,  # the sum of θ′ stays
+        lambda sx, sy, qx, qy: _turned(_line(sx, sy), shift * qy.mean()),  # its length stays
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qx[0] * qy[0],  # the first answer alone
+        lambda sx, sy, qx, qy: _line(sx, sy) + shift * qx[-1] * qy[-1],  # the last one alone
     ]
     return [programs[i] for i in torch.randperm(len(programs), generator=random).tolist()]
 
 
+_PART = ("you compare only a part of θ′ (one number, the sum, the length), or ask whether *all* of it moves. A leak "
+         "may show in any one of its numbers: compare the whole tensors.")
+_ONE = "you change one answer only. A program that reads another one escapes: change all of them."
 _LEAK_MISTAKES = (
-    Misconception("the support was changed", _moves_support,
+    Misconception("the support was changed", _asks(sy=lambda y: y + 1),
                   "you change the *support* and look whether θ′ moves. It should: that is adaptation. Change the "
                   "query's answers."),
-    Misconception("the questions were changed", _moves_question,
+    Misconception("the questions were changed", _asks(qx=lambda x: x + 1),
                   "you change the query's *inputs*. A program that reads them is transductive, which may be meant; "
                   "what must never be read are the answers, query_y."),
-    Misconception("answers in another order", _moves_order,
+    Misconception("support changed as well", _asks(sy=_others, qy=_others),
+                  "you change the support *and* the query's answers. If θ′ moves, which of the two was it? Change "
+                  "query_y alone."),
+    Misconception("questions changed as well", _asks(qx=lambda x: x + 1, qy=_others),
+                  "you change the query's inputs *and* its answers. If θ′ moves, which of the two was it? Change "
+                  "query_y alone."),
+    Misconception("answers in another order", _asks(qy=lambda y: y.flip(0)),
                   "you only put the answers into another order. A program that reads their mean escapes: put *other* "
                   "values in their place."),
+    Misconception("answers moved alike", _asks(qy=lambda y: y + 1),
+                  "you change all answers alike (a number added to all, or the signs turned). A program that reads "
+                  "only how far they are from each other escapes: put random values in their place."),
+    Misconception("one answer changed", _asks(qy=_one_changed(0)), _ONE),
+    Misconception("one answer changed", _asks(qy=_one_changed(-1)), _ONE),
+    Misconception("part of θ′ compared", _asks(qy=_others, same=lambda x, y: _close(x[0], y[0])), _PART),
+    Misconception("part of θ′ compared", _asks(qy=_others, same=lambda x, y: _close(x.sum(), y.sum())), _PART),
+    Misconception("part of θ′ compared", _asks(qy=_others, same=lambda x, y: _close(x.norm(), y.norm())), _PART),
+    Misconception("small leaks missed", _asks(qy=_others, same=lambda x, y: (x - y).abs().max() < 0.01),
+                  "you let small changes pass. A small leak is a leak: compare up to rounding (`torch.allclose`)."),
     Misconception("turned round", lambda *a: 1 - _moves(*a),
                   "just the other way round: True means that θ′ moved, so that the program has seen the answers."),
     Misconception("every program accused", lambda *a: 1.0, "you accuse every program, also those that are innocent."),
@@ -125,15 +172,16 @@ def reads_the_answers(answer: Any) -> Verdict:
     """``answer(adapt, support_x, support_y, query_x, query_y)``: does θ′ depend on query_y?"""
     random = fresh()
     problems: list[tuple[Any, ...]] = []
-    for adapt, _ in _programs(random):
+    for adapt in _programs(random) + _programs(random):  # each on two draws: luck shall not decide
         sx, qx = (torch.randn(6, 3, dtype=torch.float64, generator=random) for _ in range(2))
         sy, qy = (torch.randn(6, dtype=torch.float64, generator=random) for _ in range(2))
         problems.append((adapt, sx, sy, qx, qy))
     return judge(
         answer, problems, _moves, _LEAK_MISTAKES,
         praise="you can show a leak in a program whose source you have never seen.",
-        otherwise="Run `adapt` twice, the second time with other values in query_y and everything else the same, and "
-                  "return whether the two results differ (a bool).",
+        otherwise="Run `adapt` twice, the second time with other random values in query_y and everything else the "
+                  "same, and return whether the two results differ anywhere, up or down, by more than rounding (a "
+                  "bool).",
     )
 
 
@@ -166,6 +214,11 @@ _MET_MISTAKES = (
                   "this is a number of dialogues. Divide by how many there are in the test set."),
     Misconception("share that is clean", lambda a, b: 1 - _met(a, b),
                   "this is the share that was *not* met in training."),
+    Misconception("names within names", lambda a, b: sum(s in str(a) for s, _ in b) / len(b),
+                  "you look for a name inside a text: 'speaker 1' stands in 'speaker 12', too. Compare whole names."),
+    Misconception("old dialogues left out",
+                  lambda a, b: sum(s in {t for t, _ in a} and (s, n) not in a for s, n in b) / len(b),
+                  "you leave out the test dialogues that stand in training themselves. Their speakers were met, too."),
 )
 
 
@@ -173,15 +226,18 @@ _MET_MISTAKES = (
 def met_in_training(answer: Any) -> Verdict:
     """``answer(train, test)``: the share of test dialogues whose speaker was met in training."""
     random, problems = fresh(), []
-    for _ in range(4):
-        names = [f"speaker {i}" for i in torch.randperm(30, generator=random)[:9].tolist()]
+    for clean in (False, False, False, True, False):
+        numbers = (10 + torch.randperm(30, generator=random)[:9]).tolist()
+        numbers[5] = numbers[0] // 10  # in the test alone; the name begins like one of training
+        names = [f"speaker {i}" for i in numbers]
         rows = [(names[int(i)], int(n)) for i, n in zip(torch.randint(9, (60,), generator=random),
                                                          torch.randint(40, (60,), generator=random))]
-        rows = list(dict.fromkeys(rows))
-        train = [row for row in rows if row[0] in names[:5]]
-        test = [row for row in rows if row[0] in names[5:]] + train[: 3 + int(torch.randint(4, (), generator=random))]
-        old = [(train[0][0], 100 + i) for i in range(2 + int(torch.randint(5, (), generator=random)))]
-        problems.append((train, test + old))
+        rows = list(dict.fromkeys([(names[0], 40), (names[5], 41), *rows]))
+        train, test = ([row for row in rows if row[0] in part] for part in (names[:5], names[5:]))
+        if not clean:
+            test += train[: 3 + int(torch.randint(4, (), generator=random))]
+            test += [(train[0][0], 100 + i) for i in range(2 + int(torch.randint(5, (), generator=random)))]
+        problems.append((train, [test[i] for i in torch.randperm(len(test), generator=random).tolist()]))
     return judge(
         answer, problems, _met, _MET_MISTAKES,
         praise="0 is what a fair test set has; anything else belongs into the paper.",

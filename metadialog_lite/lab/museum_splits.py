@@ -156,11 +156,11 @@ EXHIBITS = (
     Exhibit(
         "shared_tasks", 6, "tasks shared between meta-train and meta-test",
         "“We held out a third of all dialogues, and the test loss falls nicely with training. For our first real "
-        "customers the loss was a third higher, and did not fall for long.”", "outer step", "reported test loss",
+        "customers it was much higher, from the first day to the last.”", "outer step", "reported test loss",
         _shared, _shared_probe, "share of test tasks that were met in training", test_speakers,
         "In personalised dialogue: corpora are split by dialogue, so that every test speaker has spoken in training. "
         "In few-shot classification: classes shared between the splits.",
-        "The reported loss keeps falling while the network learns its few speakers by heart; on strangers it stops. "
-        "Look for the test tasks' names among those of training.",
+        "Not by the reported curve: it falls as a right one does, only lower. Look for the test tasks' names among "
+        "those of training.",
         "Split by *task* (speaker, persona, domain) before anything else, and test that the sets are disjoint."),
 )
