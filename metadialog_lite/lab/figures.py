@@ -56,7 +56,7 @@ def layout(height: int = 340, **more: Any) -> dict[str, Any]:
         "autosize": True,
         "margin": {"l": 55, "r": 15, "t": 40, "b": 45},
         "font": {"size": 12, "color": "#222222"},
-        "legend": {"orientation": "h", "y": -56 / max(60, height - 85),  # 56 pixels below the axis
+        "legend": {"orientation": "h", "y": -66 / max(60, height - 85),  # 66 pixels below the axis, below its title
                    "x": 0, "xanchor": "left", "yanchor": "top"},
         "hovermode": "x",
         "title": {"font": {"size": 14}, "x": 0.01, "xanchor": "left"},
