@@ -270,3 +270,7 @@ def test_shifts_are_read_when_they_are_there(tmp_path: Path) -> None:
     assert len(figure.data) == 2
     assert "lexicon: meta_sgd 0.40" in words
     assert "No gap closed" in shifts_plot([], WORLD, 16)[1]
+    lost = made_up("hypernetwork", 1, -70.0, f"{WORLD}+style=1.0")
+    figure, words = shifts_plot([*results, lost], WORLD, 16)
+    assert words.endswith("Too far below to be drawn: style=1.0 hypernetwork (-70).")
+    assert all(share > -1 for trace in figure.data for share in trace.y)

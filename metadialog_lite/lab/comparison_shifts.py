@@ -12,6 +12,8 @@ from metadialog_lite.lab.comparison_text import number, turns, with_interval
 from metadialog_lite.paths import data_dir
 from metadialog_lite.results import Result
 
+#: A share of the gap below this is said and not drawn: it would press all others together.
+FAR_BELOW = -5.0
 _HEAD = ("shift", "learner", "training seed", "loss", "informed optimum", "Bayes with the training prior",
          "distance to the informed optimum", "share of its gap")
 _ORDER = [name for members in FAMILIES.values() for name in members]
@@ -71,16 +73,20 @@ def shifts_plot(found: Sequence[Result], world: str, shots: int) -> tuple[Any, s
     learners = sorted({name_of(result) for result in found}, key=_ORDER.index)
     figure = empty_figure(360, f"Under a shift: share of the gap to the informed optimum after {turns(shots)}")
     best: dict[str, tuple[float, str]] = {}
+    outside: list[str] = []
     for i, name in enumerate(learners):
         x, values = [], []
         for result in found:
             row = find_row(result, shots)
             if name_of(result) != name or row is None or row.gap_closed is None:
                 continue
-            x.append(shifts.index(_shift(result, world)) + (i - (len(learners) - 1) / 2) * 0.8 / max(4, len(learners)))
-            values.append(measured(row, "gap_closed"))
             best[_shift(result, world)] = max(best.get(_shift(result, world), (row.gap_closed, name)),
                                               (row.gap_closed, name))
+            if row.gap_closed < FAR_BELOW:
+                outside.append(f"{_shift(result, world)} {name} ({row.gap_closed:.0f})")
+                continue
+            x.append(shifts.index(_shift(result, world)) + (i - (len(learners) - 1) / 2) * 0.8 / max(4, len(learners)))
+            values.append(measured(row, "gap_closed"))
         figure.add_trace(mark(name, x, [v.value for v in values], showlegend=True, name=name,
                               error_y=error_bars(values)))
     figure.update_xaxes(tickvals=list(range(len(shifts))), ticktext=shifts)
@@ -88,4 +94,5 @@ def shifts_plot(found: Sequence[Result], world: str, shots: int) -> tuple[Any, s
     if not best:
         return figure, f"No gap closed under a shift of {world} is stored yet."
     return figure, "Most of the gap closed, by shift: " + "; ".join(
-        f"{shift}: {name} {value:.2f}" for shift, (value, name) in best.items()) + "."
+        f"{shift}: {name} {value:.2f}" for shift, (value, name) in best.items()) + "." + (
+        f" Too far below to be drawn: {', '.join(outside)}." if outside else "")
