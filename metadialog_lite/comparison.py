@@ -8,10 +8,7 @@ never made twice; what was not run has no row.
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from metadialog_lite.commands import DIVERGED, call, made_already, words
 from metadialog_lite.evaluation import Difference, interval
 from metadialog_lite.recipes import (
     BASELINES,
@@ -160,6 +158,7 @@ class Plan:
     def run(self) -> Iterator[str]:
         """Run what is missing, yield each command before it runs, and write the result file at the end.
 
+        When the full training diverges with the value that the trials chose, the next best one is taken.
         Raises RuntimeError with the command and its last words when one fails.
         """
         if self.result.exists():
@@ -169,17 +168,45 @@ class Plan:
             yield from replace(self, learner="meta_sgd").choose()
         if self.learner in RECIPES or self.learner == "finetune":
             yield from self.choose()
+        try:
+            output, told = yield from self._train_and_evaluate()
+        except RuntimeError as error:
+            if DIVERGED not in str(error) or self.learner not in RECIPES:
+                raise
+            yield f"# {error}"
+            self._give_up_value()
+            yield from self.run()  # with the next best value of the trials
+            return
+        result = Result.model_validate_json(output)
+        found = self.choice()
+        result.options |= {"commands": told, "training_seed": self.seed, "recipe": self.learner,
+                           "chosen_value": found.best if found else None}
+        result.write(self.result)
+
+    def _train_and_evaluate(self) -> Generator[str, None, tuple[str, list[str]]]:
+        """Make what is missing; returns what the last command printed, and all commands."""
         output, told = "", []
         for command in self.commands():
             told.append(words(command))
             if not made_already(command):
                 yield told[-1]
                 output = call(command)
-        result = Result.model_validate_json(output)
+        return output, told
+
+    def _give_up_value(self) -> None:
+        """The full training diverged with the chosen value: it counts as one that diverged in its trial."""
         found = self.choice()
-        result.options |= {"commands": told, "training_seed": self.seed, "recipe": self.learner,
-                           "chosen_value": found.best if found else None}
-        result.write(self.result)
+        assert found is not None
+        value = found.best
+        losses = [None if one == value else loss for one, loss in zip(found.values, found.losses, strict=True)]
+        kept = found.model_copy(update={
+            "losses": losses, "commands": [*found.commands, f"# {value:g}: the full training diverged"]})
+        kept.best  # noqa: B018 (raises ValueError when every value has diverged)
+        with replacing(self.tried) as temporary:
+            Path(temporary).write_text(kept.model_dump_json(indent=1), encoding="utf-8")
+        for stage in (*(() if RECIPES[self.learner].after else ("first",)), *range(len(STAGES))):
+            for made in (self.checkpoint(stage), Path(f"{self.checkpoint(stage)}.part")):
+                made.unlink(missing_ok=True)
 
     def choose(self) -> Iterator[str]:
         """Make the trials that are missing; a trial whose training diverges counts as the worst."""
@@ -205,34 +232,6 @@ class Plan:
         self.tried.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.tried) as temporary:
             Path(temporary).write_text(found.model_dump_json(indent=1), encoding="utf-8")
-
-
-def words(command: Sequence[str]) -> str:
-    """A command as one would type it, files without their folder."""
-    return shlex.join(["metadialog-lite", *(Path(part).name if Path(part).is_absolute() else part for part in command)])
-
-
-def made_already(command: Sequence[str]) -> bool:
-    """Whether this is a training whose checkpoint is there and finished."""
-    return command[0] == "train" and Path(command[-1]).exists() and not Path(f"{command[-1]}.part").exists()
-
-
-def call(command: Sequence[str]) -> str:
-    """Run ``metadialog-lite``; a checkpoint is marked as partial until it is done. Returns what it printed.
-
-    Raises RuntimeError with the command and its last words when it fails, ValueError when it was not understood.
-    """
-    partial = Path(f"{command[-1]}.part") if command[0] == "train" else None
-    if partial:
-        partial.touch()
-    done = subprocess.run([sys.executable, "-m", "metadialog_lite.cli", *command], capture_output=True, text=True,
-                          check=False)
-    if done.returncode:
-        kind = RuntimeError if done.returncode == 1 else ValueError  # a command that is wrong has not diverged
-        raise kind(f"{words(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    if partial:
-        partial.unlink()
-    return done.stdout
 
 
 def finished(folder: Path, world: str) -> dict[tuple[str, int], Result]:

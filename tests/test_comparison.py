@@ -135,3 +135,49 @@ def test_a_real_run_is_made_once_and_shown(tmp_path: Path, monkeypatch: pytest.M
     again = CliRunner().invoke(app, [*call, "--run"])
     assert "metadialog-lite train" not in again.output
     assert "meta_sgd" in again.output
+
+
+def test_the_next_best_value_is_taken_when_the_full_training_diverges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plan,) = plans(["maml"], "restaurants.en", [1], tmp_path / "runs", tmp_path / "results")
+    plan.tried.parent.mkdir(parents=True)
+    plan.tried.write_text(Trials(learner="maml", setting="outer rate", values=list(RATES), losses=[2.0, 1.5, 1.4],
+                                 commands=["tried"]).model_dump_json(), encoding="utf-8")
+    ran: list[list[str]] = []
+
+    def call(command: list[str]) -> str:
+        ran.append(command)
+        if command[0] == "train":
+            Path(command[-1]).touch()
+            if "0.00625" in command:  # the last stage with the best value, at half its rate
+                raise RuntimeError("train ended with 1: diverged at step 221: loss 45.02")
+        return made_up("maml", 1, [1.0] * 8).model_dump_json()
+
+    monkeypatch.setattr(comparison, "call", call)
+    told = list(plan.run())
+    rates = [command[command.index("--outer-lr") + 1] for command in ran if command[0] == "train"]
+    assert rates == ["0.0125", "0.0125", "0.00625", "0.005", "0.005", "0.0025"]  # all of it anew
+    result = Result.model_validate_json(plan.result.read_text(encoding="utf-8"))
+    assert result.options["chosen_value"] == 0.005
+    assert not any("0.0125" in command for command in result.options["commands"])
+    assert any("diverged at step 221" in line for line in told)
+    kept = plan.choice()
+    assert kept is not None
+    assert kept.losses == [2.0, 1.5, None]
+    assert kept.commands == ["tried", "# 0.0125: the full training diverged"]
+
+
+def test_another_failure_than_divergence_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plan,) = plans(["maml"], "restaurants.en", [1], tmp_path / "runs", tmp_path / "results")
+    plan.tried.parent.mkdir(parents=True)
+    plan.tried.write_text(Trials(learner="maml", setting="outer rate", values=list(RATES), losses=[2.0, 1.5, 1.4],
+                                 commands=[]).model_dump_json(), encoding="utf-8")
+
+    def call(command: list[str]) -> str:
+        raise RuntimeError("train ended with 1: no space left on device")
+
+    monkeypatch.setattr(comparison, "call", call)
+    with pytest.raises(RuntimeError, match="no space left"):
+        list(plan.run())
+    assert plan.chosen() == 0.0125
