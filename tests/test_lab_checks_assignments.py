@@ -77,7 +77,7 @@ def wins(a, b):
 RIGHT = dict(zip(IDS, (walk, outer, pull_back, counts, posterior, noisy, jga, honest, wins), strict=True))
 TABLES = {"a1.1": checks_a1._WALK_MISTAKES, "a1.2": checks_a1._OUTER_MISTAKES, "a1.3": checks_a1._PULL_MISTAKES,
           "a2.1": checks_a2._COUNT_MISTAKES, "a2.2": checks_a2._POSTERIOR_MISTAKES,
-          "a2.3": checks_a2._NOISY_MISTAKES, "a3.1": checks_a3._JGA_MISTAKES, "a3.2": checks_a3._HONEST_MISTAKES,
+          "a2.3": checks_a2._NOISY_MISTAKES, "a3.1": checks_a3.JGA_MISTAKES, "a3.2": checks_a3._HONEST_MISTAKES,
           "a3.3": checks_a3._WIN_MISTAKES}
 MISTAKES = [(identifier, mistake) for identifier, table in TABLES.items() for mistake in table]
 

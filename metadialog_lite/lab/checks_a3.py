@@ -10,54 +10,10 @@ from torch import Tensor
 
 from metadialog_lite.lab.check import Verdict, exercise
 from metadialog_lite.lab.checks_05 import fresh
+from metadialog_lite.lab.jga_mistakes import JGA_MISTAKES, jga, right_share
 from metadialog_lite.lab.judging import Misconception, judge
 
 # ---------------------------------------------------------------- a3.1: joint goal accuracy
-
-
-def _number(condition: Tensor) -> Tensor:
-    return condition.to(torch.float64).mean()
-
-
-def _jga(said: Tensor, gold: Tensor) -> Tensor:
-    return _number((said == gold).all(1))
-
-
-_JGA_MISTAKES = (
-    Misconception("slot accuracy", lambda s, g: _number(s == g),
-                  "this is the share of right *slots*. Joint goal accuracy counts a turn only when *all* its slots are "
-                  "right."),
-    Misconception("filled slots only", lambda s, g: _number(((s == g) | (g == 0)).all(1)),
-                  "you look only at slots that are filled in the gold state, so a slot that the system made up costs "
-                  "nothing. An empty slot must be empty."),
-    Misconception("filled slots only", lambda s, g: _number(((s == g) | (s == 0)).all(1)),
-                  "you look only at slots that the system filled, so one that it forgot costs nothing."),
-    Misconception("any slot", lambda s, g: _number((s == g).any(1)),
-                  "one right slot is not enough: the state as a whole must be right."),
-    Misconception("whole dialogue", lambda s, g: _number((s == g).all()),
-                  "this is 1 only when every turn is right. JGA is the *share* of turns."),
-    Misconception("errors", lambda s, g: 1 - _jga(s, g), "this is the share of wrong turns."),
-    Misconception("a count", lambda s, g: (s == g).all(1).sum(), "this is a number of turns. Asked is their share."),
-    Misconception("sums compared", lambda s, g: _number(s.sum(1) == g.sum(1)),
-                  "you compare sums over the slots. Two wrong slots may have the right sum: the numbers are names of "
-                  "values. Compare slot by slot."),
-    Misconception("slots exchanged", lambda s, g: _number((s.sort(1).values == g.sort(1).values).all(1)),
-                  "you ask whether the right values are there, in whatever slot. A value in another slot is wrong."),
-    Misconception("slots exchanged",
-                  lambda s, g: sum(set(x) == set(y) for x, y in zip(s.tolist(), g.tolist())) / len(g),
-                  "you compare sets of values. A set does not know which slot a value stands in."),
-    Misconception("empty turns left out", lambda s, g: _number((s == g).all(1)[(g > 0).any(1)]),
-                  "you leave out the turns whose state is empty. An empty state that is empty is right, and counts."),
-    Misconception("empty turns left out", lambda s, g: _number((s == g).all(1)[(s > 0).any(1)]),
-                  "you leave out the turns in which the system's state is empty. They count as well."),
-    Misconception("a slot left out", lambda s, g: _number((s == g)[:, :-1].all(1)),
-                  "you do not look at the last slot."),
-    Misconception("a slot left out", lambda s, g: _number((s == g)[:, 1:].all(1)),
-                  "you do not look at the first slot."),
-    Misconception("one slot only", lambda s, g: _number(s[:, 0] == g[:, 0]), "you look at the first slot only."),
-    Misconception("one error forgiven", lambda s, g: _number((s != g).sum(1) <= 1),
-                  "one wrong slot, and the whole turn is wrong."),
-)
 
 
 @exercise("a3.1")
@@ -87,7 +43,7 @@ def joint_goal_accuracy(answer: Any) -> Verdict:
         order = torch.randperm(turns, generator=random)
         problems.append((said[order], gold[order]))
     return judge(
-        answer, problems, _jga, _JGA_MISTAKES,
+        answer, problems, jga, JGA_MISTAKES,
         praise="all slots of the turn, empty ones included, and then the share of turns.",
         otherwise="This is not the share of turns (rows) in which predicted and gold agree in every slot.",
     )
@@ -188,7 +144,7 @@ def _verdict(a: Tensor, b: Tensor, share: float = 1.0, factor: float = 1.96, err
     """
     mean, n = (a - b).mean(1), a.shape[1]
     error = (a - b).std(1) / math.sqrt(n) if error is None else error
-    below, above = (_number(side) >= share for side in (mean + factor * error < 0, mean - factor * error > 0))
+    below, above = (right_share(side) >= share for side in (mean + factor * error < 0, mean - factor * error > 0))
     return above.double() - below.double()
 
 
