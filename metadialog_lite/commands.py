@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: How a training says that it came to nothing (training.py).
-DIVERGED = "diverged at step"
+#: How a training (training.py), or the evaluation of what is left of it (evaluation.py), says that it came to nothing.
+DIVERGED = "diverged"
 
 
 def words(command: Sequence[str]) -> str:

@@ -225,6 +225,8 @@ class Plan:
                         output = call(command)
                 loss = Result.model_validate_json(output).row(16).loss
             except RuntimeError as error:
+                if DIVERGED not in str(error):  # a full disk or a fault of ours says nothing about the value
+                    raise
                 told.append(f"# {error}")
             losses.append(loss)
         found = Trials(learner=self.learner, setting="word dropout" if dropouts else "outer rate", values=list(values),

@@ -181,3 +181,23 @@ def test_another_failure_than_divergence_is_reported(tmp_path: Path, monkeypatch
     with pytest.raises(RuntimeError, match="no space left"):
         list(plan.run())
     assert plan.chosen() == 0.0125
+
+
+def test_a_trial_that_fails_is_no_trial_that_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (plan,) = plans(["maml"], "restaurants.en", [1], tmp_path / "runs", tmp_path / "results")
+    said = "train ended with 1: no space left on device"
+
+    def call(command: list[str]) -> str:
+        if command[0] == "train" and "0.0125" in command:
+            raise RuntimeError(said)
+        return made_up("maml", 1, [1.0] * 8).model_dump_json()
+
+    monkeypatch.setattr(comparison, "call", call)
+    with pytest.raises(RuntimeError, match="no space left"):
+        list(plan.choose())
+    assert not plan.tried.exists()
+    said = "train ended with 1: diverged at step 26: loss 9.0"
+    list(plan.choose())
+    found = plan.choice()
+    assert found is not None
+    assert found.losses == [1.0, 1.0, None]
