@@ -122,9 +122,9 @@ class Schedule:
     tuned_at: tuple[int, ...] = (4, 16)
 
 
-#: By model size. A larger model gets more seconds (small: less than 20 minutes with the trials; full: an hour, meant for
-#: a GPU and not tried), smaller steps for its greater width, and is judged after fewer numbers of shots. What else was
-#: tried for the small one is in data/README.md.
+#: By model size. A larger model gets more seconds (small: less than 20 minutes with the trials; full: an hour, meant
+#: for a GPU and not tried), smaller steps for its greater width, and is judged after fewer numbers of shots. What else
+#: was tried for the small one is in data/README.md.
 SCHEDULES: dict[str, Schedule] = {
     "tiny": Schedule(),
     "small": Schedule(joint=720.0, meta=240.0, joint_rate=0.006, rates=(0.0001, 0.0003), trial=60.0,
