@@ -20,15 +20,17 @@ OUT = ROOT / "docs" / "panels"
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 labpage = importlib.import_module("labpage")  # lies with the browser tests
 
+#: Instead of a button: the panel's first slider to its end.
+END = "slider to its end"
 #: panel → its notebook, the id of its cell, and the buttons that are pressed before (a number: a suggestion)
 PANELS: dict[str, tuple[str, str, tuple[str | int, ...]]] = {
     "ChatPanel": ("05_meta_optimization", "chat", (1, 2)),
     "AdaptationPanel": ("05_meta_optimization", "adaptation-panel", ("Adapt",)),
     "GuessPanel": ("02_dialogue_world", "game", ("Say what the optimum says",) * 3),
     "SamplerPanel": ("02_dialogue_world", "sampler", ("Another dialogue",)),
-    "ThetaPanel": ("03_meta_networks", "theta-panel", ("Read the support",)),
+    "ThetaPanel": ("03_meta_networks", "theta-panel", ("Read the support", END)),
     "SwapPanel": ("03_meta_networks", "swap-panel", (1, 2)),
-    "StructurePanel": ("04_meta_neural_networks", "structure-panel", ("Read the support",)),
+    "StructurePanel": ("04_meta_neural_networks", "structure-panel", ("Read the support", END)),
     "DataPanel": ("06_meta_data_generation", "data-panel", ("Show D′",)),
     "StepPanel": ("01_learning_to_learn", "step-panel", ()),
     "GradientMicroscope": ("05_meta_optimization", "microscope", ("Measure",)),
@@ -60,7 +62,9 @@ def picture(browser: Any, folder: Path, lab: Any, name: str) -> None:
     labpage.wait_done(page, 300_000)
     panel = page.locator(".md-panel").last
     for button in buttons:
-        if isinstance(button, int):
+        if button == END:
+            panel.get_by_role("slider").first.press("End")
+        elif isinstance(button, int):
             panel.get_by_role("button").nth(button).click()
         else:
             panel.get_by_role("button", name=button, exact=True).first.click()
